@@ -1,0 +1,85 @@
+/** How a script is started: by itself if it is executable and says how (shebang, ELF), else by the interpreter of its extension, else by bash. */
+import { accessSync, constants, statSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Failure } from '../../protocol/failures.ts';
+import { INTERPRETERS } from '../config/interpreters.ts';
+
+/** The kernel reads no more of a shebang line (BINPRM_BUF_SIZE). */
+export const HEAD_BYTES = 256;
+
+export interface Startable {
+  /** Absolute path. */
+  file: string;
+  /** The file's first {@link HEAD_BYTES} bytes. */
+  head: Buffer;
+  executable: boolean;
+  /** From the manifest: overrides everything else. */
+  interpreter: string[] | undefined;
+  /** The script's PATH. */
+  searchPath: string;
+}
+
+/** Program and leading arguments, the script's path included; the invocation's own arguments follow. @throws Failure `missing-interpreter` */
+export function commandFor({ file, head, executable, interpreter, searchPath }: Startable): [program: string, ...args: string[]] {
+  const missing = (program: string, hint: string): Failure =>
+    new Failure('missing-interpreter', `the interpreter of ${file}, ${program}, does not exist on this host; ${hint}`);
+  const hint = 'install it, or name another one as interpreter in the manifest';
+
+  if (interpreter !== undefined) {
+    const [program = '', ...rest] = interpreter;
+    const found = find(program.includes('/') ? path.resolve(path.dirname(file), program) : program, searchPath);
+    if (found === undefined) throw missing(program, 'correct interpreter in the manifest');
+    return [found, ...rest, file];
+  }
+  const shebang = parseShebang(head);
+  if (shebang !== undefined) {
+    if (shebang.line.endsWith('\r'))
+      throw missing(JSON.stringify(shebang.program), 'the file has Windows line endings; convert it with dos2unix');
+    const program = shebang.program === '/usr/bin/env' ? (envTarget(shebang.argument) ?? shebang.program) : shebang.program;
+    if (find(program, searchPath) === undefined) throw missing(program, hint);
+    return executable ? [file] : [shebang.program, ...(shebang.argument === '' ? [] : [shebang.argument]), file];
+  }
+  if (executable && head.subarray(0, 4).toString('latin1') === '\x7fELF') return [file];
+
+  const name = INTERPRETERS[path.extname(file)] ?? 'bash';
+  if (name === 'node') return [process.execPath, file];
+  if (name === 'tsx') return [process.execPath, fileURLToPath(import.meta.resolve('tsx/cli')), file];
+  const found = find(name, searchPath);
+  if (found === undefined) throw missing(name, hint);
+  return [found, file];
+}
+
+interface Shebang {
+  /** Without `#!` and the line end. */
+  line: string;
+  program: string;
+  /** Everything behind the program: one argument, as Linux passes it. */
+  argument: string;
+}
+
+function parseShebang(head: Buffer): Shebang | undefined {
+  const match = /^#![ \t]*(([^ \t\n]+)(?:[ \t]+([^\n]*?))?[ \t]*)(?:\n|$)/.exec(head.toString('latin1'));
+  if (match === null) return undefined;
+  const [, line = '', program = '', argument = ''] = match;
+  return { line, program, argument };
+}
+
+/** The program that `env ARGUMENT` would start: the first word that is neither an option nor an assignment. */
+function envTarget(argument: string): string | undefined {
+  return argument.split(/[ \t]+/).find((word) => word !== '' && !word.startsWith('-') && !word.includes('='));
+}
+
+function find(program: string, searchPath: string): string | undefined {
+  const places = program.includes('/') ? [program] : searchPath.split(':').map((folder) => path.join(folder, program));
+  return places.find(isExecutableFile);
+}
+
+function isExecutableFile(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return statSync(file).isFile();
+  } catch {
+    return false;
+  }
+}

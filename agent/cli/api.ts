@@ -1,0 +1,35 @@
+/** The command line as a client of the runner's API. */
+import { request } from 'node:http';
+import { z } from 'zod';
+import { FAILURE_CODES, Failure } from '../../protocol/failures.ts';
+
+const ErrorBody = z.object({ error: z.object({ code: z.enum(FAILURE_CODES), message: z.string() }) });
+
+/** @throws Failure that the runner answered with, or `runner-away` */
+export async function callRunner(socketPath: string, method: 'GET' | 'POST', path: string): Promise<unknown> {
+  const { status, body } = await exchange(socketPath, method, path);
+  const value: unknown = JSON.parse(body);
+  if (status === 200) return value;
+  const parsed = ErrorBody.safeParse(value);
+  throw parsed.success
+    ? new Failure(parsed.data.error.code, parsed.data.error.message)
+    : new Failure('internal', `the runner answered with HTTP ${status}`);
+}
+
+function exchange(socketPath: string, method: string, path: string): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath, method, path, timeout: 30_000 }, (response) => {
+      let body = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
+      response.on('end', () => {
+        resolve({ status: response.statusCode ?? 0, body });
+      });
+      response.on('error', reject);
+    });
+    call.on('error', (cause: NodeJS.ErrnoException) => {
+      const hint = cause.code === 'EACCES' ? 'you may not open it; use sudo, or the user of the agent' : 'is the agent running?';
+      reject(new Failure('runner-away', `nothing answers at ${socketPath}; ${hint}`, { cause }));
+    });
+    call.end();
+  });
+}

@@ -1,0 +1,70 @@
+/** `check`: validates everything that `serve` would use, and starts nothing. */
+import { X509Certificate, createPrivateKey } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { Failure } from '../../protocol/failures.ts';
+import { Catalog } from '../catalog/catalog.ts';
+import type { Config } from '../config/config.ts';
+import { loadKeys } from '../config/keys.ts';
+import { formatProblem } from '../config/yaml-file.ts';
+
+/** Prints one line for each thing that was checked. Resolves with the exit code: 0 if everything is well, 78 if the agent would not start, 1 if only scripts have problems. */
+export async function check(config: Config): Promise<number> {
+  const faults = [...checkKeys(config), ...checkCertificate(config), ...checkFolder(config)];
+  for (const fault of faults) process.stdout.write(`FAIL  ${fault}\n`);
+  if (faults.length === 0) process.stdout.write(`ok    ${config.file}, keys, certificate\n`);
+  const broken = faults.some((fault) => fault.startsWith(config.scripts)) ? 0 : await checkScripts(config);
+  if (faults.length > 0) return 78;
+  return broken > 0 ? 1 : 0;
+}
+
+function checkKeys({ keys }: Config): string[] {
+  const parsed = loadKeys(keys);
+  return parsed.ok ? [] : parsed.problems.map(formatProblem);
+}
+
+function checkCertificate({ tls, names }: Config): string[] {
+  if (tls === undefined) return [];
+  try {
+    const certificate = new X509Certificate(readFileSync(tls.certificate));
+    const faults = names
+      .filter((name) => certificate.checkHost(name) === undefined && certificate.checkIP(name) === undefined)
+      .map((name) => `${tls.certificate}: is not for "${name}", which names in agent.yaml has; stubs that dial it will refuse it`);
+    if (!certificate.checkPrivateKey(createPrivateKey(readFileSync(tls.key))))
+      faults.push(`${tls.key}: is not the key of ${tls.certificate}`);
+    if (Date.parse(certificate.validTo) < Date.now()) faults.push(`${tls.certificate}: expired on ${certificate.validTo}`);
+    return [...faults, ...checkClients(tls.clients)];
+  } catch (error) {
+    return [`${tls.certificate}: ${Failure.from(error).message}`];
+  }
+}
+
+function checkClients(file: string | undefined): string[] {
+  if (file === undefined) return [];
+  try {
+    const { validTo } = new X509Certificate(readFileSync(file)); // the first, if there are several
+    return Date.parse(validTo) < Date.now() ? [`${file}: expired on ${validTo}`] : [];
+  } catch (error) {
+    return [`${file}: ${Failure.from(error).message}`];
+  }
+}
+
+function checkFolder({ scripts }: Config): string[] {
+  return statSync(scripts, { throwIfNoEntry: false })?.isDirectory() === true
+    ? []
+    : [`${scripts}: is not a folder; make it, or correct scripts in agent.yaml`];
+}
+
+async function checkScripts(config: Config): Promise<number> {
+  const catalog = new Catalog({ root: config.scripts, searchPath: config.path, settle: config.settle });
+  let broken = 0;
+  for (const name of catalog.names()) {
+    try {
+      await catalog.resolve(name);
+      process.stdout.write(`ok    ${name}\n`);
+    } catch (error) {
+      broken += 1;
+      process.stdout.write(`FAIL  ${name}: ${Failure.from(error).message}\n`);
+    }
+  }
+  return broken;
+}

@@ -1,0 +1,58 @@
+/** The command line as a reader: prints a run's streams as they come, and becomes its exit code. */
+import { Failure } from '../../protocol/failures.ts';
+import type { Accept } from '../../protocol/messages.ts';
+import { encodeStubMessage } from '../../protocol/messages.ts';
+import { decodeAgentMessage, type Terminal } from '../../protocol/records.ts';
+import { CLOSE, type Connection } from '../wire/connection.ts';
+
+export const ACCEPT: Accept = { frame: 256 * 1024, bulk: 2 };
+
+export interface FollowOptions {
+  onAccepted?: (run: string) => void;
+}
+
+/** Resolves with the terminal record. @throws Failure if the connection was lost before it, or bytes are missing */
+export function follow(connection: Connection, { onAccepted }: FollowOptions = {}): Promise<Terminal> {
+  return new Promise((resolve, reject) => {
+    const printed = { stdout: 0, stderr: 0 };
+    let terminal: Terminal | undefined;
+    connection.onMessage((data) => {
+      const message = decodeAgentMessage(data);
+      switch (message.type) {
+        case 'accepted':
+          onAccepted?.(message.run);
+          return;
+        case 'output':
+          printed[message.stream] += message.data.length;
+          if (!process[message.stream].write(message.data)) {
+            connection.pause();
+            process[message.stream].once('drain', () => {
+              connection.resume();
+            });
+          }
+          return;
+        case 'notice':
+          process.stderr.write(`mediator: ${message.text}\n`);
+          return;
+        case 'tick':
+          return;
+        case 'terminal':
+          terminal = message;
+          connection.send(encodeStubMessage({ type: 'ack' }));
+          connection.close(CLOSE.normal);
+      }
+    });
+    connection.onClose(() => {
+      if (terminal === undefined) reject(new Failure('runner-away', 'the runner went away before the run ended'));
+      else if (terminal.stdout !== printed.stdout || terminal.stderr !== printed.stderr)
+        reject(new Failure('internal', 'output is missing'));
+      else resolve(terminal);
+    });
+  });
+}
+
+/** Prints why a run ended, if it did not end by itself, and returns the exit code for it. */
+export function concludeWith({ code, message, outcome }: Terminal): number {
+  if (outcome !== 'exited' && message !== '') process.stderr.write(`mediator: ${message}\n`);
+  return code;
+}

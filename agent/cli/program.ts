@@ -1,0 +1,148 @@
+/** The commands and their options. */
+import { readFileSync } from 'node:fs';
+import { Command, Option } from 'commander';
+import { z } from 'zod';
+import { HOSTS, type Start } from '../../protocol/messages.ts';
+import { OUTCOME_NAMES } from '../../protocol/outcomes.ts';
+import { check } from './check.ts';
+import { init, type InitOptions } from './init.ts';
+import { run } from './run.ts';
+import { cancelRun, listRuns, logs, rerun, showRun, type ListOptions } from './runs.ts';
+import { listScripts, showScript } from './scripts.ts';
+import { addSimulate } from './simulate/command.ts';
+import { serve, serveFront, serveRunner } from './serve.ts';
+import { stub, type StubOptions } from './stub.ts';
+import { listTasks, showTask, testTask } from './tasks.ts';
+import { Concluded, EXIT_USAGE, readConfig } from './terminal.ts';
+
+interface WithConfig {
+  config: string;
+}
+
+export function createProgram(): Command {
+  const program = new Command('mediator-agent')
+    .description('Runs the scripts that Tufin SecureChange and Check Point call, outside of their pods, unchanged.')
+    .version(version())
+    .exitOverride(({ exitCode }) => {
+      throw new Concluded(exitCode === 0 ? 0 : EXIT_USAGE);
+    })
+    .enablePositionalOptions()
+    .showHelpAfterError('(mediator-agent --help shows what there is)')
+    .addHelpText('after', '\nStart with: mediator-agent init --dir mediator');
+
+  program
+    .command('init')
+    .description('make a working installation in an empty folder: configuration, key, certificate, examples')
+    .requiredOption('--dir <folder>', 'the folder to make')
+    .option('--listen <address:port>', 'where stubs connect with TLS', '0.0.0.0:8443')
+    .option('--plaintext <address:port>', 'also listen without TLS')
+    .option('--name <dns-or-ip...>', 'the names by which stubs dial this agent (default: host name, localhost, 127.0.0.1)', [])
+    .action((options: InitOptions) => init(options));
+
+  configured(program.command('serve').description('run the agent: front and runner')).action(({ config }: WithConfig) =>
+    serve(readConfig(config)),
+  );
+  configured(program.command('front').description('run the front alone (for systemd)')).action(({ config }: WithConfig) =>
+    serveFront(readConfig(config)),
+  );
+  configured(program.command('runner').description('run the runner alone (for systemd)')).action(({ config }: WithConfig) =>
+    serveRunner(readConfig(config)),
+  );
+  configured(program.command('check').description('validate configuration, keys, certificate and scripts; start nothing')).action(
+    async ({ config }: WithConfig) => exit(await check(readConfig(config))),
+  );
+
+  configured(program.command('stub').description('print a ready stub: redirect it into a file and push that into the pod'))
+    .option(
+      '--url <url>',
+      'where the stub connects; several, separated by spaces, are tried in order (default: the first name and address in agent.yaml)',
+    )
+    .addOption(new Option('--order <order>', 'in which several URLs are tried').choices(['listed', 'random']).default('listed'))
+    .option('--key <id>', 'the key that the stub carries (default: the first)')
+    .option('--script <name>', "the script that it calls; all its arguments are then the script's (default: the first argument)")
+    .option(
+      '--event <event>',
+      'an event instead of a script: every enabled task of this trigger runs ("SCW_EVENT": the one that SecureChange names)',
+    )
+    .addOption(new Option('--host <host>', 'the system that calls').choices([...HOSTS]).default('generic'))
+    .option('--timeout <seconds>', 'how long the caller will wait')
+    .option('--plaintext', 'without TLS, also to other machines')
+    .option('--fail-open', 'Check Point: print a success verdict if the agent cannot be reached')
+    .option('--fail-closed', 'Check Point: print a failure verdict if the agent cannot be reached')
+    .action(({ config, ...options }: WithConfig & StubOptions) => stub(readConfig(config), options));
+
+  configured(program.command('run <script> [args...]').description('run a script here, through the same way as a stub, with this stdin'))
+    .addOption(new Option('--host <host>', 'as if this system called').choices([...HOSTS]).default('generic'))
+    .passThroughOptions()
+    .action(async (script: string, args: string[], { config, host }: WithConfig & { host: Start['host'] }) =>
+      exit(await run(readConfig(config), script, args, host)),
+    );
+
+  const scripts = program.command('scripts').description('the scripts folder');
+  listing(scripts.command('list').description('all scripts, and what is wrong with those that cannot run')).action(
+    ({ config, ...options }: WithConfig & { json?: boolean }) => listScripts(readConfig(config), options),
+  );
+  listing(scripts.command('show <name>').description('one script: how it would be started, and its manifest')).action(
+    async (name: string, { config, ...options }: WithConfig & { json?: boolean }) =>
+      exit(await showScript(readConfig(config), name, options)),
+  );
+
+  const tasks = program.command('tasks').description('the tasks: what happens at an event for which no script is named');
+  listing(tasks.command('list').description('all task files, and what is wrong with those that cannot be used')).action(
+    ({ config, ...options }: WithConfig & { json?: boolean }) => listTasks(readConfig(config), options),
+  );
+  listing(tasks.command('show <name>').description('one task')).action(
+    async (name: string, { config, ...options }: WithConfig & { json?: boolean }) => {
+      exit(await showTask(readConfig(config), name, options));
+    },
+  );
+  configured(
+    tasks.command('test <name>').description('carry out one task, enabled or not, with this stdin as the payload or ticket'),
+  ).action(async (name: string, { config }: WithConfig) => {
+    exit(await testTask(readConfig(config), name));
+  });
+
+  const runs = program.command('runs').description('the runs, present and past');
+  listing(runs.command('list').description('newest first'))
+    .option('--ticket <id>', 'of this SecureChange ticket')
+    .option('--script <name>', 'of this script')
+    .option('--event <event>', 'of this event')
+    .addOption(new Option('--outcome <outcome>', 'that ended so').choices(OUTCOME_NAMES))
+    .option('--key <id>', 'of this key')
+    .option('--limit <count>', 'at most so many', '100')
+    .action(({ config, ...options }: WithConfig & ListOptions) => listRuns(readConfig(config), options));
+  listing(runs.command('show <run>').description('everything that is known of a run')).action(
+    (id: string, { config, ...options }: WithConfig & { json?: boolean }) => showRun(readConfig(config), id, options),
+  );
+  configured(runs.command('logs <run>').description('what a run printed, stdout on stdout, stderr on stderr'))
+    .option('-f, --follow', 'exit with the exit code of the run')
+    .action(async (id: string, { config, ...options }: WithConfig & { follow?: boolean }) =>
+      exit(await logs(readConfig(config), id, options)),
+    );
+  configured(runs.command('cancel <run>').description('end a run that goes on')).action((id: string, { config }: WithConfig) =>
+    cancelRun(readConfig(config), id),
+  );
+  configured(runs.command('rerun <run>').description('run the script once more with the same input')).action(
+    async (id: string, { config }: WithConfig) => exit(await rerun(readConfig(config), id)),
+  );
+
+  addSimulate(program);
+  return program;
+}
+
+function configured(command: Command): Command {
+  return command.requiredOption('--config <file>', 'the agent.yaml to use');
+}
+
+function listing(command: Command): Command {
+  return configured(command).option('--json', 'one JSON object a line');
+}
+
+function exit(code: number): void {
+  process.exitCode = code;
+}
+
+function version(): string {
+  const file = new URL('../../package.json', import.meta.url);
+  return z.object({ version: z.string() }).parse(JSON.parse(readFileSync(file, 'utf8'))).version;
+}

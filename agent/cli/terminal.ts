@@ -1,0 +1,69 @@
+/** What the command line prints for people: errors, tables, times. */
+import { Failure, exitCodeOf } from '../../protocol/failures.ts';
+import { loadConfig, type Config } from '../config/config.ts';
+import { formatProblem } from '../config/yaml-file.ts';
+
+/** 128 + SIGPIPE, as programs end whose output nobody reads. */
+export const EXIT_UNREAD = 141;
+/** EX_USAGE (sysexits.h). */
+export const EXIT_USAGE = 64;
+
+/** Something that the person at the terminal can mend: printed as it is, without a stack. */
+export class UsageError extends Error {}
+
+/** Everything was said already; this is the exit code. */
+export class Concluded extends Error {
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super();
+    this.exitCode = exitCode;
+  }
+}
+
+/** Prints an error on stderr and returns the exit code for it. */
+export function fail(error: unknown): number {
+  if (error instanceof Concluded) return error.exitCode;
+  if (error instanceof UsageError) {
+    process.stderr.write(`mediator-agent: ${error.message}\n`);
+    return EXIT_USAGE;
+  }
+  const failure = Failure.from(error);
+  process.stderr.write(`mediator-agent: ${failure.message}\n`);
+  if (failure.code !== 'internal') return exitCodeOf(failure.code);
+  if (failure.cause instanceof Error && process.env.MEDIATOR_DEBUG !== undefined) process.stderr.write(`${failure.cause.stack ?? ''}\n`);
+  return 1;
+}
+
+/** @throws UsageError that names file, line and field of every fault */
+export function readConfig(file: string): Config {
+  const parsed = loadConfig(file);
+  if (parsed.ok) return parsed.value;
+  throw new UsageError(parsed.problems.map(formatProblem).join('\nmediator-agent: '));
+}
+
+/** A table with aligned columns, for people. */
+export function formatTable(head: string[], rows: string[][]): string {
+  const lines = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...lines.map((line) => printable(line[column]).length)));
+  return (
+    lines
+      .map((line) =>
+        line
+          .map((cell, column) => printable(cell).padEnd(widths[column] ?? 0))
+          .join('  ')
+          .trimEnd(),
+      )
+      .join('\n') + '\n'
+  );
+}
+
+export function printJsonLines(values: unknown[]): void {
+  process.stdout.write(values.map((value) => `${JSON.stringify(value)}\n`).join(''));
+}
+
+/** Control characters and escapes made visible: names and messages come from outside. */
+function printable(text = ''): string {
+  // eslint-disable-next-line no-control-regex -- control characters are what is replaced
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '·');
+}

@@ -1,0 +1,116 @@
+/** `agent.yaml`: its schema with all defaults, and the way it is read. Parsed once; every fault is reported at once. */
+import path from 'node:path';
+import { z } from 'zod';
+import { LOG_LEVELS } from '../log.ts';
+import { Duration, Size } from './units.ts';
+import { readYamlFile, type Parsed } from './yaml-file.ts';
+
+/** Linux: sun_path holds 108 bytes with the closing NUL. */
+const SOCKET_PATH_MAX = 107;
+
+/** As a stub may name it in `Mediator-Audience`. */
+export const Name = z
+  .string()
+  .toLowerCase()
+  .regex(/^[a-z0-9._:-]{1,255}$/, 'is not a host name or an address, without port and brackets');
+
+export const Address = z.string().transform((text, context) => {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (match && port <= 65_535) return { host: match[1] ?? match[2] ?? '', port };
+  context.addIssue({ code: 'custom', message: `"${text}" is not ADDRESS:PORT, for instance 0.0.0.0:8443 or [::1]:8443` });
+  return z.NEVER;
+});
+export type Address = z.output<typeof Address>;
+
+const SmtpServer = z.strictObject({
+  host: z.string().min(1),
+  port: z.int().min(1).max(65_535).default(25),
+  secure: z.boolean().default(false),
+  'require-tls': z.boolean().default(true),
+  user: z.string().optional(),
+  /** Name of the password's file in the credentials directory. */
+  password: z.string().optional(),
+});
+export type SmtpServer = z.output<typeof SmtpServer>;
+
+const variablePattern = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*\*?$/, 'is not a variable name, optionally with * at its end');
+
+const AgentYaml = z.strictObject({
+  names: z.array(Name).min(1, 'needs at least one name by which stubs dial this agent'),
+  listen: z
+    .strictObject({ tls: z.array(Address).default([]), plaintext: z.array(Address).default([]) })
+    .refine(({ tls, plaintext }) => tls.length + plaintext.length > 0, 'needs at least one address under tls or plaintext'),
+  /** `clients`: certificates of those who may connect, or of their authorities; without it, the key alone decides. */
+  tls: z.strictObject({ certificate: z.string(), key: z.string(), clients: z.string().optional() }).optional(),
+  keys: z.string().default('keys.yaml'),
+  scripts: z.string().default('scripts'),
+  state: z.string().default('state'),
+  socket: z.string().default('state/runner.sock'),
+  credentials: z.string().optional(),
+  smtp: z.record(z.string(), SmtpServer).default({}),
+  limits: z
+    .strictObject({
+      concurrency: z.int().min(1).max(4096).default(32),
+      queue: z.int().min(0).max(65_536).default(512),
+      connections: z.int().min(1).max(65_536).default(2048),
+      stdin: Size.default(64 * 1024 ** 2),
+    })
+    .prefault({}),
+  defaults: z
+    .strictObject({
+      timeout: Duration.default(120_000),
+      grace: Duration.default(5000),
+      'output-limit': Size.default(1024 ** 3),
+    })
+    .prefault({}),
+  drain: Duration.default(30_000),
+  'resume-window': Duration.default(60_000),
+  environment: z.array(variablePattern).default(['SCW_*']),
+  settle: Duration.default(500),
+  path: z.string().default('/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'),
+  log: z.enum(LOG_LEVELS).default('info'),
+});
+
+/** The configuration with absolute paths. Durations are milliseconds, sizes are bytes. */
+export type Config = z.output<typeof AgentYaml> & { file: string };
+
+export function loadConfig(file: string): Parsed<Config> {
+  const absolute = path.resolve(file);
+  const parsed = readYamlFile(absolute, AgentYaml);
+  if (!parsed.ok) return parsed;
+  const config = withAbsolutePaths(absolute, parsed.value);
+  const problems = crossCheck(config);
+  return problems.length === 0
+    ? { ok: true, value: config }
+    : { ok: false, problems: problems.map(([field, message]) => ({ file: absolute, line: 0, field, message })) };
+}
+
+function withAbsolutePaths(file: string, config: z.output<typeof AgentYaml>): Config {
+  const from = (name: string): string => path.resolve(path.dirname(file), name);
+  return {
+    ...config,
+    file,
+    keys: from(config.keys),
+    scripts: from(config.scripts),
+    state: from(config.state),
+    socket: from(config.socket),
+    ...(config.credentials === undefined ? {} : { credentials: from(config.credentials) }),
+    ...(config.tls === undefined ? {} : { tls: tlsFrom(config.tls, from) }),
+  };
+}
+
+function tlsFrom({ certificate, key, clients }: NonNullable<Config['tls']>, from: (name: string) => string): NonNullable<Config['tls']> {
+  return { certificate: from(certificate), key: from(key), ...(clients === undefined ? {} : { clients: from(clients) }) };
+}
+
+function crossCheck(config: Config): [field: string, message: string][] {
+  const problems: [string, string][] = [];
+  if (config.listen.tls.length > 0 && config.tls === undefined) {
+    problems.push(['tls', 'needs certificate and key, because listen.tls has an address']);
+  }
+  if (Buffer.byteLength(config.socket) > SOCKET_PATH_MAX) {
+    problems.push(['socket', `${config.socket} is longer than ${SOCKET_PATH_MAX} bytes, the limit of Linux; name a shorter path`]);
+  }
+  return problems;
+}

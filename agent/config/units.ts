@@ -1,0 +1,36 @@
+/** Durations and sizes as people write them: `500ms`, `120s`, `2m`, `1h`, `7d`; `512`, `64KiB`, `64MiB`, `1GiB`, `10MB`. */
+import { z } from 'zod';
+
+const DURATIONS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const SIZES: Record<string, number> = {
+  B: 1,
+  kB: 1000,
+  KB: 1000,
+  MB: 1000 ** 2,
+  GB: 1000 ** 3,
+  KiB: 1024,
+  MiB: 1024 ** 2,
+  GiB: 1024 ** 3,
+};
+
+/** The longest that a timer of Node takes; a longer one would fire at once. */
+const LONGEST = 2 ** 31 - 1;
+
+/** A duration with a unit, in milliseconds. */
+export const Duration = z.string('must be a duration with a unit, for instance 120s').transform((text, context) => {
+  const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text);
+  const duration = Number(match?.[1]) * (DURATIONS[match?.[2] ?? ''] ?? 0);
+  if (duration <= LONGEST) return duration;
+  const fault = match ? 'is longer than 24 days' : 'is not a duration; write for instance 500ms, 120s, 2m or 1h';
+  context.addIssue({ code: 'custom', message: `"${text}" ${fault}` });
+  return z.NEVER;
+});
+
+/** A size, in bytes; a bare number is bytes. */
+export const Size = z.union([z.int().nonnegative(), z.string()], 'must be a size, for instance 64MiB').transform((value, context) => {
+  const match = /^(\d{1,12}) ?([A-Za-z]+)?$/.exec(String(value));
+  const unit = SIZES[match?.[2] ?? 'B'];
+  if (match && unit !== undefined) return Number(match[1]) * unit;
+  context.addIssue({ code: 'custom', message: `"${value}" is not a size; write for instance 512KiB or 64MiB` });
+  return z.NEVER;
+});

@@ -1,0 +1,71 @@
+/** Reads a YAML file against a schema, and names file, line and field of every fault at once. */
+import { readFileSync } from 'node:fs';
+import { LineCounter, isMap, parseDocument, type Document } from 'yaml';
+import type { z } from 'zod';
+
+export interface Problem {
+  file: string;
+  /** 1-based; 0 if the file as a whole is meant. */
+  line: number;
+  /** Dotted path of the field; empty for the file as a whole. */
+  field: string;
+  message: string;
+}
+
+export type Parsed<T> = { ok: true; value: T } | { ok: false; problems: Problem[] };
+
+/** Larger than any file that a person writes; keeps a stray log file from being parsed. */
+const MAX_BYTES = 1024 * 1024;
+
+/** Reads and validates a file. A file that cannot be read is a problem like any other. */
+export function readYamlFile<S extends z.ZodType>(file: string, schema: S): Parsed<z.output<S>> {
+  try {
+    return parseYaml(file, readFileSync(file, 'utf8'), schema);
+  } catch (error) {
+    return { ok: false, problems: [{ file, line: 0, field: '', message: error instanceof Error ? error.message : String(error) }] };
+  }
+}
+
+export function parseYaml<S extends z.ZodType>(file: string, text: string, schema: S): Parsed<z.output<S>> {
+  const fault = (line: number, field: string, message: string): Problem => ({ file, line, field, message });
+  if (text.length > MAX_BYTES) return { ok: false, problems: [fault(0, '', `is larger than ${MAX_BYTES} bytes`)] };
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  if (document.errors.length > 0) {
+    return { ok: false, problems: document.errors.map((error) => fault(lines.linePos(error.pos[0]).line, '', error.message)) };
+  }
+  let data: unknown;
+  try {
+    data = document.toJS({ maxAliasCount: 100 }) ?? {};
+  } catch (error) {
+    return { ok: false, problems: [fault(0, '', error instanceof Error ? error.message : String(error))] };
+  }
+  const result = schema.safeParse(data);
+  if (result.success) return { ok: true, value: result.data };
+  return {
+    ok: false,
+    problems: result.error.issues.flatMap((issue) => {
+      const paths = issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [...issue.path, key]) : [issue.path];
+      const message = issue.code === 'unrecognized_keys' ? 'is not a known field' : issue.message;
+      return paths.map((path) => fault(lineOf(document, lines, path), path.map(String).join('.'), message));
+    }),
+  };
+}
+
+/** `file:line: field: message`, as compilers write it. */
+export function formatProblem({ file, line, field, message }: Problem): string {
+  return `${file}${line > 0 ? `:${line}` : ''}: ${field === '' ? '' : `${field}: `}${message}`;
+}
+
+/** The line of a field's name, or of the nearest parent that exists. */
+function lineOf(document: Document, lines: LineCounter, path: PropertyKey[]): number {
+  for (let depth = path.length; depth > 0; depth -= 1) {
+    const keys = path.slice(0, depth);
+    const parent: unknown = depth === 1 ? document.contents : document.getIn(keys.slice(0, -1), true);
+    const pair = isMap(parent) ? parent.items.find(({ key }) => String(key) === String(keys.at(-1))) : undefined;
+    const node: unknown = pair?.key ?? document.getIn(keys, true);
+    const range: unknown = typeof node === 'object' && node !== null && 'range' in node ? node.range : undefined;
+    if (Array.isArray(range) && typeof range[0] === 'number') return lines.linePos(range[0]).line;
+  }
+  return 1;
+}

@@ -1,0 +1,118 @@
+/** The two doors of the front, a WebSocket and a POST with the same frames in its bodies, and what is said to everybody else. */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { HEADERS, LIMITS, RUN_PATH } from '../../protocol/constants.ts';
+import { Failure } from '../../protocol/failures.ts';
+import { TICK } from '../../protocol/records.ts';
+import type { Config } from '../config/config.ts';
+import type { Logger } from '../log.ts';
+import { Acceptor, refuse } from '../wire/acceptor.ts';
+import { BodyConnection } from '../wire/body-connection.ts';
+import type { Connection } from '../wire/connection.ts';
+import { dialRunner } from '../wire/dial.ts';
+import { checkClientCertificate } from './client-certificate.ts';
+import type { Admitted, Gate } from './gate.ts';
+import { relay } from './relay.ts';
+import { SMART_TASKS, answerSmartTask, smartTaskStatus } from './smart-task.ts';
+
+export interface DoorParts {
+  gate: Gate;
+  config: Config;
+  log: Logger;
+}
+
+export function openDoors(server: Server, { gate, config, log }: DoorParts): void {
+  const acceptor = new Acceptor();
+
+  const clients = config.tls?.clients !== undefined;
+  const admit = (request: IncomingMessage, method: 'GET' | 'POST', address: string): Admitted => {
+    if (clients) checkClientCertificate(request.socket);
+    return gate.admit({ method, path: request.url ?? '', headers: request.headers, address }, Date.now());
+  };
+  const enter = (stub: Connection, { key }: Admitted, address: string): void => {
+    relay({ stub, runner: dialRunner(config.socket), key, address, log });
+  };
+  const note = (error: unknown, address: string): Failure => {
+    const failure = Failure.from(error);
+    log.warn({ code: failure.code, reason: failure.message, address }, 'refused');
+    return failure;
+  };
+
+  const smartTask = async (request: IncomingMessage, response: ServerResponse, address: string): Promise<void> => {
+    try {
+      if (clients) checkClientCertificate(request.socket);
+      if (request.headers.origin !== undefined) throw new Failure('origin', 'browsers may not call; this request has an Origin header');
+      const secret = request.headers['x-chkp-shared-secret'];
+      const key = gate.admitSecret(typeof secret === 'string' ? secret : undefined, address, Date.now());
+      await answerSmartTask(request, response, { key, address }, () => dialRunner(config.socket));
+    } catch (error) {
+      const failure = note(error, address);
+      refuse(request.socket, failure, smartTaskStatus(failure));
+    }
+  };
+
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    const address = addressOf(request);
+    socket.on('error', () => undefined); // a peer that vanished; whoever uses the socket hears of its close
+    try {
+      const admitted = admit(request, 'GET', address);
+      const headers = Object.entries(answerHeaders(request, admitted)).map(([name, value]) => `${name}: ${value}`);
+      acceptor.accept(request, socket, head, headers, (stub) => {
+        enter(stub, admitted, address);
+      });
+    } catch (error) {
+      refuse(socket, note(error, address));
+    }
+  });
+
+  server.on('request', (request, response) => {
+    const address = addressOf(request);
+    if (request.method === 'POST' && request.url?.startsWith(SMART_TASKS) === true) {
+      void smartTask(request, response, address);
+      return;
+    }
+    try {
+      if (request.url !== RUN_PATH) throw new Failure('not-found', `nothing is served here; stubs call ${RUN_PATH}`);
+      if (request.method !== 'POST') throw new Failure('upgrade-required', 'this is the agent; stubs call it with a WebSocket');
+      const admitted = admit(request, 'POST', address);
+      beginBody(response, answerHeaders(request, admitted));
+      const stub = new BodyConnection(request, response);
+      stub.send(TICK); // curl passes the head of an answer on with the first bytes of its body
+      enter(stub, admitted, address);
+    } catch (error) {
+      refuse(request.socket, note(error, address));
+    }
+  });
+
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+    if (error.code === 'ECONNRESET') socket.destroy();
+    else if (error.code === 'HPE_HEADER_OVERFLOW') {
+      refuse(socket, new Failure('headers-too-large', `the request headers are longer than ${LIMITS.headers} bytes`));
+    } else refuse(socket, new Failure('bad-request', 'this is not an HTTP request, or it did not arrive in time'));
+  });
+}
+
+/** Longest list of globs that is told, in bytes: stubs read lines of 4 KiB. */
+const SCRIPTS_MAX = 2048;
+
+/** The agent's proof; and for `mediator.sh --doctor`, what its key may call and the time. */
+function answerHeaders(request: IncomingMessage, { key, proof }: Admitted): Record<string, string> {
+  if (request.headers[HEADERS.want] !== 'scripts') return { [HEADERS.proof]: proof };
+  const globs = key.scripts.map((glob) => encodeURI(glob)).join(' ');
+  const told = globs.length <= SCRIPTS_MAX ? globs : `${globs.slice(0, SCRIPTS_MAX)}...`;
+  return { [HEADERS.proof]: proof, [HEADERS.scripts]: told, date: new Date().toUTCString() };
+}
+
+function beginBody(response: ServerResponse, headers: Record<string, string>): void {
+  response.writeHead(200, {
+    'content-type': 'application/octet-stream',
+    'cache-control': 'no-store',
+    'x-accel-buffering': 'no', // nginx: pass frames on as they come
+    ...headers,
+  });
+  response.flushHeaders();
+}
+
+function addressOf(request: IncomingMessage): string {
+  return request.socket.remoteAddress?.replace(/^::ffff:/, '') ?? '';
+}

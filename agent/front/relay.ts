@@ -1,0 +1,116 @@
+/** Passes the messages of one stub on to the runner and back. It reads only the first one, to check what the key may call, and adds who calls. */
+import { INTERVALS, LIMITS } from '../../protocol/constants.ts';
+import { Failure, exitCodeOf } from '../../protocol/failures.ts';
+import { decodeStubMessage, encodeStubMessage, type Caller } from '../../protocol/messages.ts';
+import { encodeTerminal } from '../../protocol/records.ts';
+import { mayCall, type Key } from '../config/keys.ts';
+import type { Logger } from '../log.ts';
+import { CLOSE, type Connection } from '../wire/connection.ts';
+
+export interface RelayParts {
+  stub: Connection;
+  /** Being dialed while the stub still reads our 101. */
+  runner: Promise<Connection>;
+  key: Key;
+  address: string;
+  log: Logger;
+}
+
+export function relay({ stub, runner, key, address, log }: RelayParts): void {
+  const caller: Caller = { key: key.id, address };
+  let upstream: Connection | undefined;
+  let ended = false;
+  const early: (string | Buffer)[] = [];
+  let opened = false;
+
+  const refuse = (error: unknown): void => {
+    if (ended) return;
+    ended = true;
+    const { code, message } = Failure.from(error);
+    log.warn({ code, reason: message, ...caller }, 'refused');
+    stub.send(encodeTerminal({ outcome: 'refused', code: exitCodeOf(code), stdout: 0, stderr: 0, message }));
+    upstream?.destroy();
+    setTimeout(() => stub.close(CLOSE.normal), INTERVALS.settled).unref();
+  };
+
+  const forward = (message: string | Buffer): void => {
+    if (upstream === undefined) early.push(message);
+    else pass(upstream, stub, message);
+  };
+
+  stub.onMessage((data, binary) => {
+    if (ended) {
+      if (!binary && isAck(data)) stub.close(CLOSE.normal);
+      return;
+    }
+    try {
+      if (data.length > LIMITS.message) throw new Failure('request-too-large', `a message is longer than ${LIMITS.message} bytes`);
+      if (opened) {
+        forward(binary ? data : data.toString());
+        return;
+      }
+      opened = true;
+      forward(encodeOpening(data, binary, key, caller));
+      if (upstream === undefined) stub.pause();
+    } catch (error) {
+      refuse(error);
+    }
+  });
+
+  runner.then(
+    (connection) => {
+      upstream = connection;
+      if (ended || !stub.open) {
+        connection.destroy();
+        return;
+      }
+      connection.onMessage((data) => {
+        pass(stub, connection, data);
+      });
+      connection.onClose((code) => {
+        if (!ended) stub.close(code === CLOSE.normal || code === CLOSE.goingAway ? code : CLOSE.restart);
+      });
+      for (const message of early.splice(0)) pass(connection, stub, message);
+      stub.resume();
+    },
+    (error: unknown) => {
+      stub.resume();
+      refuse(error);
+    },
+  );
+  stub.onClose(() => upstream?.destroy());
+}
+
+function isAck(data: Buffer): boolean {
+  try {
+    return decodeStubMessage(data).type === 'ack';
+  } catch {
+    return false;
+  }
+}
+
+/** What a key's `scripts` must match for events, which run the tasks that the operator has enabled. */
+const EVENT_GRANT = 'event';
+
+/** The first message, checked and with the caller added. @throws Failure */
+function encodeOpening(data: Buffer, binary: boolean, key: Key, caller: Caller): string {
+  if (binary) throw new Failure('out-of-order', 'stdin before "start"; stub and agent do not fit together');
+  const message = decodeStubMessage(data);
+  if (message.type !== 'start' && message.type !== 'resume') {
+    throw new Failure('out-of-order', `"${message.type}" is not due as the first message; stub and agent do not fit together`);
+  }
+  if (message.caller !== undefined) throw new Failure('invalid-message', 'caller: a stub may not say who it is');
+  if (message.type === 'start' && message.task !== undefined) throw new Failure('invalid-message', 'task: a stub may not choose one');
+  if (message.type === 'start' && !mayCall(key, message.script ?? EVENT_GRANT)) {
+    throw new Failure('not-allowed', `the key ${key.id} may not call this script; its scripts are listed in keys.yaml`);
+  }
+  return encodeStubMessage({ ...message, caller });
+}
+
+/** Sends on; a receiver that is slower than its sender stops it for a while. */
+function pass(to: Connection, from: Connection, message: string | Buffer): void {
+  to.send(message);
+  if (!to.congested) return;
+  from.pause();
+  to.onceDrained(() => from.resume());
+}

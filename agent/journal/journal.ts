@@ -1,0 +1,133 @@
+/** The journal: the database of runs. A run is in it before its script starts, and is settled in it before a reader hears of its end. */
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
+import { z } from 'zod';
+import { Failure } from '../../protocol/failures.ts';
+import { MIGRATIONS } from './migrations.ts';
+import { Row, type JournalRow, type NewRow, type Settlement } from './row.ts';
+
+export interface RunFilter {
+  ticket?: string | undefined;
+  script?: string | undefined;
+  event?: string | undefined;
+  outcome?: string | undefined;
+  key?: string | undefined;
+  /** Only runs older than this id: for the next page. */
+  before?: string | undefined;
+  limit: number;
+}
+
+export class Journal {
+  readonly #db: DatabaseSync;
+  readonly #insert;
+  readonly #start;
+  readonly #settle;
+  readonly #acknowledge;
+  readonly #byId;
+  readonly #byToken;
+  readonly #attach;
+  readonly #latest;
+  readonly #open;
+
+  /** Opens the database and brings its schema up to date. @throws Failure if it comes from a later version */
+  constructor(file: string) {
+    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+    this.#db = new DatabaseSync(file);
+    this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;');
+    migrate(this.#db);
+    const columns =
+      'id, token, key, address, script, sha256, host, event, ticket, args, env, timeout_ms, stdin, rerun_of, accepted, subject, requester, stage, identity';
+    const values = columns.replace(/\w+/g, (name) => `:${name}`);
+    this.#insert = this.#db.prepare(`INSERT INTO runs (${columns}) VALUES (${values})`);
+    this.#start = this.#db.prepare('UPDATE runs SET started = ?, pid = ?, boot = ? WHERE id = ?');
+    this.#settle = this.#db.prepare(
+      `UPDATE runs SET outcome = :outcome, code = :code, stdout = :stdout, stderr = :stderr, message = :message, ended = :ended, reply = :reply,
+         started = CASE WHEN :outcome = 'refused' THEN NULL ELSE started END -- it was announced, and did not come to it
+       WHERE id = :id AND outcome IS NULL`,
+    );
+    this.#acknowledge = this.#db.prepare('UPDATE runs SET acknowledged = ? WHERE id = ? AND acknowledged IS NULL');
+    this.#byId = this.#db.prepare('SELECT * FROM runs WHERE id = ?');
+    this.#byToken = this.#db.prepare('SELECT * FROM runs WHERE token = :token OR id = (SELECT run FROM attachments WHERE token = :token)');
+    this.#attach = this.#db.prepare('INSERT INTO attachments (token, run, key, at) VALUES (?, ?, ?, ?)');
+    this.#latest = this.#db.prepare('SELECT * FROM runs WHERE identity = ? ORDER BY id DESC LIMIT 1');
+    this.#open = this.#db.prepare('SELECT * FROM runs WHERE outcome IS NULL ORDER BY id');
+  }
+
+  /** @throws if the token is known already */
+  insert(row: NewRow): void {
+    this.#insert.run({ ...row, args: JSON.stringify(row.args), env: JSON.stringify(row.env) });
+  }
+
+  /** Called before the script is started, with process id 0, and again when its process id is known. */
+  start(id: string, started: number, pid: number, boot: string): void {
+    this.#start.run(started, pid, boot, id);
+  }
+
+  settle(id: string, settlement: Settlement): void {
+    this.#settle.run({ id, ...settlement });
+  }
+
+  acknowledge(id: string, at: number): void {
+    this.#acknowledge.run(at, id);
+  }
+
+  byId(id: string): JournalRow | undefined {
+    return parse(this.#byId.get(id));
+  }
+
+  byToken(token: string): JournalRow | undefined {
+    return parse(this.#byToken.get({ token }));
+  }
+
+  /** Notes that an invocation reads the run of an earlier one, being the same event. */
+  attach(token: string, run: string, key: string, at: number): void {
+    this.#attach.run(token, run, key, at);
+  }
+
+  /** The newest run of an event. */
+  latestOf(identity: string): JournalRow | undefined {
+    return parse(this.#latest.get(identity));
+  }
+
+  /** Runs without an outcome, oldest first. */
+  open(): JournalRow[] {
+    return this.#open.all().map((row) => Row.parse(row));
+  }
+
+  /** Newest first. */
+  list({ before, limit, ...fields }: RunFilter): JournalRow[] {
+    const given = Object.entries(fields).filter((entry): entry is [string, string] => entry[1] !== undefined);
+    const conditions = given.map(([name]) => (name === 'script' ? '(script = ? OR script GLOB ?)' : `${name} = ?`));
+    const values = given.flatMap(([name, value]) => (name === 'script' ? [value, `${value.replace(/[[*?]/g, '[$&]')}.*`] : [value]));
+    if (before !== undefined) {
+      conditions.push('id < ?');
+      values.push(before);
+    }
+    const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
+    const statement = this.#db.prepare(`SELECT * FROM runs ${where} ORDER BY id DESC LIMIT ?`);
+    return statement.all(...values, limit).map((row) => Row.parse(row));
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}
+
+function parse(row: Record<string, SQLOutputValue> | undefined): JournalRow | undefined {
+  return row === undefined ? undefined : Row.parse(row);
+}
+
+function migrate(db: DatabaseSync): void {
+  const version = z.object({ user_version: z.number() }).parse(db.prepare('PRAGMA user_version').get()).user_version;
+  if (version > MIGRATIONS.length) {
+    throw new Failure(
+      'internal',
+      `the journal has schema version ${version}, this agent knows up to ${MIGRATIONS.length}; install a newer one`,
+    );
+  }
+  for (const [index, step] of MIGRATIONS.entries()) {
+    if (index < version) continue;
+    db.exec(`BEGIN; ${step}; PRAGMA user_version = ${index + 1}; COMMIT;`);
+  }
+}

@@ -1,0 +1,47 @@
+/** The journal's schema, one step a version. A step is never changed once it was released; `PRAGMA user_version` says which were taken. */
+export const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE runs (
+     id          TEXT PRIMARY KEY,        -- ULID: sorts by time
+     token       TEXT NOT NULL UNIQUE,
+     key         TEXT NOT NULL,           -- id of the key; 'local' over the Unix socket
+     address     TEXT NOT NULL,
+     script      TEXT NOT NULL,           -- as resolved, below the scripts folder
+     sha256      TEXT NOT NULL,
+     host        TEXT NOT NULL,
+     event       TEXT NOT NULL,
+     ticket      TEXT NOT NULL,
+     args        TEXT NOT NULL,           -- JSON array
+     env         TEXT NOT NULL,           -- JSON object, forwarded variables only
+     timeout_ms  INTEGER NOT NULL,
+     stdin       INTEGER NOT NULL,        -- bytes
+     rerun_of    TEXT,
+     accepted    INTEGER NOT NULL,        -- milliseconds since the epoch, as the next two
+     started     INTEGER,
+     ended       INTEGER,
+     pid         INTEGER,
+     boot        TEXT,                    -- the boot in which pid means something
+     outcome     TEXT,                    -- NULL while the run is open
+     code        INTEGER,
+     stdout      INTEGER NOT NULL DEFAULT 0,
+     stderr      INTEGER NOT NULL DEFAULT 0,
+     message     TEXT NOT NULL DEFAULT '',
+     acknowledged INTEGER                 -- when a stub said that it had printed everything
+   ) STRICT;
+   CREATE INDEX runs_open ON runs (id) WHERE outcome IS NULL;
+   CREATE INDEX runs_ticket ON runs (ticket, id) WHERE ticket <> '';
+   CREATE INDEX runs_script ON runs (script, id);`,
+
+  `ALTER TABLE runs ADD COLUMN subject TEXT NOT NULL DEFAULT '';
+   ALTER TABLE runs ADD COLUMN requester TEXT NOT NULL DEFAULT '';
+   ALTER TABLE runs ADD COLUMN stage TEXT NOT NULL DEFAULT '';
+   ALTER TABLE runs ADD COLUMN identity TEXT NOT NULL DEFAULT ''; -- of the event; empty if it has none
+   ALTER TABLE runs ADD COLUMN reply BLOB;                        -- what the host got on stdout instead of the script's own
+   CREATE INDEX runs_identity ON runs (identity, id) WHERE identity <> '';
+   CREATE TABLE attachments (            -- invocations that were the same event as an earlier one, and read its run
+     token TEXT PRIMARY KEY,
+     run   TEXT NOT NULL REFERENCES runs (id),
+     key   TEXT NOT NULL,
+     at    INTEGER NOT NULL
+   ) STRICT;
+   CREATE INDEX attachments_run ON attachments (run);`,
+];

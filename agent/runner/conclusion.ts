@@ -1,0 +1,60 @@
+/** What the host gets: the script's own output and exit code, or, where its kind owes an answer, that answer checked or what stands in for it. */
+import type { Kind } from '../config/kinds.ts';
+import { REPLY_LIMIT, answersOnStdout, checkReply } from '../hosts/reply.ts';
+import { standIn } from '../hosts/stand-in.ts';
+import type { Manifest } from '../catalog/manifest.ts';
+import type { Ending } from './execution.ts';
+import type { Invocation } from './invocation.ts';
+
+export interface Conclusion extends Ending {
+  /** What callers get as stdout instead of the script's own; null for the script's own. */
+  reply: Buffer | null;
+}
+
+/** The exit code where a script exited with 0, but its answer is none and nothing may stand in for it. */
+const BAD_REPLY = 1;
+
+/** What a script was given and what it printed: up to `most` bytes from the beginning, read only where they are looked into. */
+export interface Streams {
+  stdin: (most: number) => Buffer;
+  stdout: (most: number) => Buffer;
+}
+
+export function conclude(manifest: Manifest, invocation: Invocation, ending: Ending, { stdin, stdout }: Streams): Conclusion {
+  const { kind } = manifest;
+  if (kind === undefined) return { ...ending, reply: null };
+  let problem = problemOf(ending, kind);
+  if (problem === '' && answersOnStdout(kind)) {
+    const checked = checkReply(kind, stdout(REPLY_LIMIT + 1), manifest.reply === 'last-json');
+    if (checked.ok) return { ...ending, message: checked.warning ?? '', reply: checked.stdout };
+    problem = checked.problem;
+    // The Test button shows what a script prints; many print an answer only for a ticket.
+    if (isTest(invocation)) return { ...ending, message: problem, reply: null };
+  }
+  if (problem === '') return { ...ending, reply: null };
+  const failOpen = manifest['fail-open'] ?? failsOpen(invocation, kind);
+  const instead = isOfTask(invocation) ? undefined : standIn(kind, failOpen, problem, stdin);
+  if (instead === undefined) return { ...ending, code: ending.code === 0 ? BAD_REPLY : ending.code, message: problem, reply: null };
+  const message = `${problem}; the host was answered as fail-open: ${failOpen} demands`;
+  return { ...ending, code: instead.code, message, reply: instead.stdout };
+}
+
+function isTest({ host, event }: Invocation): boolean {
+  return host === 'securechange' && event === 'TEST';
+}
+
+/** A task has a fail-open of its own, and nothing but the truth may reach it. */
+function isOfTask({ extra }: Invocation): boolean {
+  return extra.MEDIATOR_TASK !== undefined;
+}
+
+/** Check Point's own default is true. */
+function failsOpen({ host }: Invocation, kind: Kind): boolean {
+  return host === 'checkpoint' || kind === 'before';
+}
+
+/** Where the exit code is the answer, any code is one; where stdout is, a script that exits with another code than 0 gave none. */
+function problemOf({ outcome, code, message }: Ending, kind: Kind): string {
+  if (outcome !== 'exited') return message;
+  return code === 0 || !answersOnStdout(kind) ? '' : `the script exited with ${code}`;
+}

@@ -1,0 +1,99 @@
+/** The beginning and the end of a run: in spool, journal, registry and log, in the order in which nothing can be lost. */
+import { identityOf } from '../hosts/identity.ts';
+import { readTicket, type Ticket } from '../hosts/ticket.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { Logger } from '../log.ts';
+import type { Conclusion } from './conclusion.ts';
+import type { Invocation } from './invocation.ts';
+import type { Registry } from './registry.ts';
+import { Run } from './run.ts';
+import type { Spool, Stdin } from './spool.ts';
+import { outcomeForCaller } from './view.ts';
+
+export interface LedgerParts {
+  log: Logger;
+  journal: Journal;
+  spool: Spool;
+  registry: Registry;
+}
+
+/** What a run runs: a script as resolved, or `event:NAME`. */
+export interface Subject {
+  name: string;
+  sha256: string;
+  /** Milliseconds. */
+  timeout: number;
+  onCallerLoss: 'finish' | 'kill';
+  /** Callers get nothing of stdout before the end. */
+  held: boolean;
+  /** Forwarded variables that are passed on. */
+  env: Record<string, string>;
+}
+
+export interface Recorded {
+  run: Run;
+  stdin: Stdin;
+  log: Logger;
+  /** When it was accepted: monotonic milliseconds. */
+  since: number;
+}
+
+/** What is known of the event that called. */
+export interface EventInfo {
+  name: string;
+  ticket: Ticket;
+  /** Empty: none, and every invocation is a run of its own. */
+  identity: string;
+}
+
+const NO_TICKET: Ticket = { id: '', subject: '', requester: '', stage: '', updated: '' };
+
+/** @param script as resolved, or `event:NAME` */
+export function eventInfo(script: string, { key, args, host, stdin, event: name }: Invocation): EventInfo {
+  const ticket = host === 'securechange' && stdin.bytes !== undefined ? readTicket(stdin.bytes) : undefined;
+  return { name, ticket: ticket ?? NO_TICKET, identity: identityOf({ key, script, args, name, ticket }) };
+}
+
+export class Ledger {
+  readonly #parts: LedgerParts;
+
+  constructor(parts: LedgerParts) {
+    this.#parts = parts;
+  }
+
+  /** *accepted*: from here on the run is remembered. @throws Failure, and then nothing is left behind */
+  record(id: string, subject: Subject, invocation: Invocation, { name: event, identity, ticket }: EventInfo): Recorded {
+    const { journal, spool, registry } = this.#parts;
+    const { token, key, address, host, args, rerunOf } = invocation;
+    const stdin = spool.admit(id, invocation.stdin);
+    const origin = { id, token, key, address, host, event, args, env: subject.env, rerun_of: rerunOf };
+    const { subject: title, requester, stage } = ticket;
+    const about = { ticket: ticket.id, subject: title, requester, stage, identity };
+    const what = { script: subject.name, sha256: subject.sha256, timeout_ms: subject.timeout, stdin: stdin.size };
+    try {
+      journal.insert({ ...origin, ...about, ...what, accepted: Date.now() });
+    } catch (error) {
+      spool.remove(id);
+      throw error;
+    }
+    const log = this.#parts.log.child({ run: id, script: subject.name, key, ...(ticket.id === '' ? {} : { ticket: ticket.id }) });
+    log.info({ host, event, address, stdin: stdin.size }, 'run accepted');
+    const run = new Run(id, spool.folder(id), { token, key, onCallerLoss: subject.onCallerLoss, held: subject.held });
+    registry.add(run);
+    return { run, stdin, log, since: performance.now() };
+  }
+
+  /** The end: the journal first, then those who wait. */
+  settle({ run, log }: Pick<Recorded, 'run' | 'log'>, { outcome, code, message, survivors, reply }: Conclusion): void {
+    const sizes = { stdout: run.printed('stdout'), stderr: run.printed('stderr') };
+    try {
+      this.#parts.journal.settle(run.id, { outcome, code, ...sizes, message, reply, ended: Date.now() });
+    } catch (error) {
+      log.error({ err: error, outcome, code }, 'the journal could not be written; the caller is told, the history will say lost');
+    }
+    this.#parts.registry.remove(run);
+    if (survivors.length > 0) log.error({ survivors }, 'processes of the run outlived KILL');
+    log.info({ outcome, code, ...sizes, ...(message === '' ? {} : { reason: message }) }, 'run ended');
+    run.settle({ outcome: outcomeForCaller(outcome, code), code, ...sizes, stdout: reply?.length ?? sizes.stdout, message }, reply);
+  }
+}

@@ -1,0 +1,183 @@
+/**
+ * The life of a run, from top to bottom: it is planned, recorded (*accepted*), waits for its slot, is executed, and settles.
+ * Long because it is the one story that everything else serves.
+ */
+import { monotonicFactory } from 'ulid';
+import { Failure, exitCodeOf } from '../../protocol/failures.ts';
+import { EXIT_CANCELLED } from '../../protocol/outcomes.ts';
+import type { Catalog, Script } from '../catalog/catalog.ts';
+import type { Config } from '../config/config.ts';
+import { answersOnStdout } from '../hosts/reply.ts';
+import type { Pipes } from '../process/pipes.ts';
+import type { Admission, Job } from './admission.ts';
+import { conclude } from './conclusion.ts';
+import { execute } from './execution.ts';
+import { checkInput, inputOf } from './input.ts';
+import { LOCAL_KEY, type Invocation } from './invocation.ts';
+import { Ledger, eventInfo, type LedgerParts, type Recorded, type Subject } from './ledger.ts';
+import { planRun, type Plan } from './plan.ts';
+import { BOOT } from './recovery.ts';
+import { readSpool, type RunView } from './view.ts';
+
+export interface LifeParts extends LedgerParts {
+  config: Config;
+  catalog: Catalog;
+  pipes: Pipes;
+  admission: Admission;
+}
+
+/** What is known of a run from its acceptance on. */
+interface Accepted extends Recorded {
+  script: Script;
+  plan: Plan;
+  invocation: Invocation;
+}
+
+export class Life {
+  readonly #parts: LifeParts;
+  readonly #ledger: Ledger;
+  readonly #newId = monotonicFactory();
+
+  constructor(parts: LifeParts) {
+    this.#parts = parts;
+    this.#ledger = new Ledger(parts);
+  }
+
+  /**
+   * Begins a run, or finds the one of the same event. Resolves when it is in the journal; the rest happens by itself.
+   * @param name of the script, as it was called
+   * @param checkOpen throws if no run may begin any more
+   * @throws Failure, and then nothing was started and nothing is left behind
+   */
+  async begin(name: string, invocation: Invocation, checkOpen: () => void): Promise<RunView> {
+    const script = await this.#parts.catalog.resolve(name);
+    checkOpen();
+    checkInput(invocation, script.manifest);
+    const id = this.#newId();
+    const plan = planRun(id, script, invocation, this.#parts.config);
+    const event = eventInfo(script.name, invocation);
+    const earlier = joinsRetries(script, invocation) ? this.#earlier(event.identity, invocation) : undefined;
+    if (earlier !== undefined) return earlier;
+    const job = jobOf(script, event.ticket.id);
+    this.#parts.admission.checkRoom(job);
+    const accepted = { ...this.#ledger.record(id, subjectOf(script, plan), invocation, event), script, plan, invocation };
+    if (isFiltered(script, invocation)) {
+      this.#ledger.settle(accepted, {
+        outcome: 'exited',
+        code: 0,
+        message: 'not run: the manifest does not name this event',
+        survivors: [],
+        reply: null,
+      });
+    } else {
+      this.#enqueue(accepted, job);
+    }
+    return accepted.run;
+  }
+
+  /** The run of the same event, if it goes on or has succeeded: the invocation reads it, and nothing is started. */
+  #earlier(identity: string, { token, key }: Invocation): RunView | undefined {
+    if (identity === '') return undefined; // the Test button, for instance: every call is a run of its own
+    const { journal, registry, log } = this.#parts;
+    const row = journal.latestOf(identity);
+    if (row === undefined || (row.outcome !== null && (row.outcome !== 'exited' || row.code !== 0))) return undefined;
+    const live = registry.liveById(row.id);
+    journal.attach(token, row.id, key, Date.now());
+    if (live !== undefined) registry.attach(live, token);
+    log.info(
+      { run: row.id, script: row.script, ticket: row.ticket, event: row.event, live: live !== undefined },
+      'the same event again: no new run',
+    );
+    return live ?? registry.forCaller(row);
+  }
+
+  #enqueue(accepted: Accepted, job: Omit<Job, 'run'>): void {
+    let impatient: NodeJS.Timeout | undefined;
+    const leaveQueue = this.#parts.admission.submit({
+      ...job,
+      run: () => {
+        clearTimeout(impatient);
+        return this.#carryOut(accepted).catch((error: unknown) => this.#giveUp(accepted, error));
+      },
+    });
+    const { patience } = accepted.invocation;
+    if (patience !== undefined) {
+      impatient = setTimeout(() => {
+        if (leaveQueue()) this.#waitedTooLong(accepted);
+      }, patience).unref();
+    }
+    accepted.run.obeyWith(({ outcome, message }) => {
+      if (!leaveQueue()) return;
+      clearTimeout(impatient);
+      this.#ledger.settle(accepted, {
+        outcome,
+        code: EXIT_CANCELLED,
+        message: `the script was not started: ${message}`,
+        survivors: [],
+        reply: null,
+      });
+    });
+  }
+
+  #waitedTooLong(accepted: Accepted): void {
+    const waited = Math.round((performance.now() - accepted.since) / 1000);
+    const message = `it waited ${waited} s for a free slot, longer than its caller does; nothing was started`;
+    this.#ledger.settle(accepted, { outcome: 'refused', code: exitCodeOf('busy'), message, survivors: [], reply: null });
+  }
+
+  async #carryOut(accepted: Accepted): Promise<void> {
+    const { run, script, plan, stdin, log, since } = accepted;
+    const invocation = { ...accepted.invocation, stdin };
+    const waited = performance.now() - since;
+    const patience = (invocation.patience ?? Infinity) - waited;
+    if (patience <= 0) {
+      this.#waitedTooLong(accepted);
+      return;
+    }
+    const input = inputOf(this.#parts.spool.folder(run.id), invocation, script.manifest);
+    const limits = {
+      ...plan,
+      args: [...plan.leading, ...input.args],
+      env: { ...plan.env, ...input.env },
+      timeout: Math.min(plan.timeout, patience),
+    };
+    this.#parts.journal.start(run.id, Date.now(), 0, ''); // from here on it may have effects, whether or not we live to see its process id
+    const ending = await execute(run, limits, input.stdin, this.#parts.pipes, (pid) => {
+      this.#parts.journal.start(run.id, Date.now(), pid, BOOT);
+      log.info({ pid, waited: Math.round(waited) }, 'script started');
+    });
+    const { size, bytes, file = '' } = invocation.stdin;
+    const beginning = (file: string, length: number, most: number): Buffer =>
+      length === 0 ? Buffer.alloc(0) : readSpool(file, 0, Math.min(length, most));
+    const streams = {
+      stdin: (most: number) => bytes ?? beginning(file, size, most),
+      stdout: (most: number) => beginning(run.fileOf('stdout'), run.printed('stdout'), most),
+    };
+    this.#ledger.settle(accepted, conclude(script.manifest, invocation, ending, streams));
+  }
+
+  /** An error of ours before the script was started. */
+  #giveUp(accepted: Accepted, error: unknown): void {
+    const { code, message } = Failure.from(error);
+    this.#ledger.settle(accepted, { outcome: 'refused', code: exitCodeOf(code), message, survivors: [], reply: null });
+  }
+}
+
+/** Whether a retry of the event joins its run. Never for the command line: who tries a script wants to see it run. */
+function joinsRetries({ manifest: { kind, retries } }: Script, { host, key, rerunOf }: Invocation): boolean {
+  const attach = retries === 'attach' || (retries === undefined && (kind === undefined || kind === 'trigger'));
+  return attach && host === 'securechange' && rerunOf === null && key !== LOCAL_KEY;
+}
+
+function subjectOf({ name, sha256, manifest }: Script, { timeout, forwarded }: Plan): Subject {
+  return { name, sha256, timeout, onCallerLoss: manifest['on-caller-loss'], held: answersOnStdout(manifest.kind), env: forwarded };
+}
+
+function jobOf({ name, manifest }: Script, ticket: string): Omit<Job, 'run'> {
+  const serial = manifest.serialize === 'ticket' && ticket !== '' ? ticket : undefined;
+  return { script: name, scriptLimit: manifest.concurrency ?? Infinity, serial };
+}
+
+function isFiltered({ manifest }: Script, { host, event }: Invocation): boolean {
+  return host === 'securechange' && manifest.events !== undefined && !manifest.events.includes(event);
+}

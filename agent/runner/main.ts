@@ -1,0 +1,134 @@
+/** The runner's process: puts its parts together, listens on the Unix socket, and drains when it is told to stop. */
+import { chmodSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { connect } from 'node:net';
+import path from 'node:path';
+import { RUN_PATH } from '../../protocol/constants.ts';
+import { Failure } from '../../protocol/failures.ts';
+import { Catalog } from '../catalog/catalog.ts';
+import { watchScripts } from '../catalog/watch.ts';
+import type { Config } from '../config/config.ts';
+import { Journal } from '../journal/journal.ts';
+import { lockState } from '../journal/lock.ts';
+import { createLogger } from '../log.ts';
+import { Pipes } from '../process/pipes.ts';
+import { Acceptor, refuse } from '../wire/acceptor.ts';
+import { Admission } from './admission.ts';
+import { recover } from './recovery.ts';
+import { answer } from './routes.ts';
+import { Registry } from './registry.ts';
+import { Runner } from './runner.ts';
+import { Session } from './session.ts';
+import { Spool } from './spool.ts';
+
+/** How long stubs may take to read the end of their runs once the runner stops. What they miss, they resume with the next one. */
+const STOP_PATIENCE = 3000;
+
+export interface RunningPart {
+  /** Stops in order; resolves when everything has ended. */
+  stop: () => Promise<void>;
+}
+
+/** @throws Failure if another runner owns the state folder, or something in it cannot be used */
+export async function startRunner(config: Config): Promise<RunningPart> {
+  const log = createLogger('runner', config.log);
+  process.umask(0o022);
+  checkScripts(config.scripts);
+  const unlock = lockState(config.state);
+  await takeSocket(config.socket);
+  const journal = new Journal(path.join(config.state, 'journal.db'));
+  const spool = new Spool(path.join(config.state, 'spool'));
+  const pipes = new Pipes();
+  const catalog = new Catalog({ root: config.scripts, searchPath: config.path, settle: config.settle });
+  const admission = new Admission(config.limits);
+  const registry = new Registry(journal, spool);
+  const runner = new Runner({ config, log, journal, spool, catalog, pipes, admission, registry });
+  await recover({ journal, spool, log }, config.defaults.grace);
+  await pipes.fill();
+  const stopWatching = watchScripts(config.scripts, catalog, log);
+  const sessions = new Set<Session>();
+  const server = createApi({ runner, catalog, log, sessions });
+  await listen(server, config.socket);
+  log.info({ scripts: config.scripts, state: config.state }, 'runner ready');
+
+  return {
+    stop: async () => {
+      log.info(runner.status, 'runner stops; runs that go on may finish');
+      await runner.drain(config.drain);
+      await closeServer(server, sessions);
+      await stopWatching();
+      journal.close();
+      rmSync(config.socket, { force: true });
+      unlock();
+      log.info('runner stopped');
+    },
+  };
+}
+
+interface ApiParts {
+  runner: Runner;
+  catalog: Catalog;
+  log: ReturnType<typeof createLogger>;
+  /** Those whose connection is open. */
+  sessions: Set<Session>;
+}
+
+function createApi({ runner, catalog, log, sessions }: ApiParts): Server {
+  const acceptor = new Acceptor();
+  const server = createServer((request, response) => void answer(request, response, runner, catalog));
+  server.on('upgrade', (request, socket, head) => {
+    if (request.url !== RUN_PATH) {
+      refuse(socket, new Failure('not-found', `nothing is served at ${request.url ?? ''}`));
+      return;
+    }
+    acceptor.accept(request, socket, head, [], (connection) => {
+      const session = new Session(connection, runner, log);
+      sessions.add(session);
+      connection.onClose(() => sessions.delete(session));
+    });
+  });
+  return server;
+}
+
+async function closeServer(server: Server, sessions: Set<Session>): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve));
+  for (const session of sessions) session.stop();
+  const impatient = setTimeout(() => {
+    for (const session of sessions) session.destroy();
+    server.closeAllConnections();
+  }, STOP_PATIENCE);
+  await closed;
+  clearTimeout(impatient);
+}
+
+function checkScripts(folder: string): void {
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  throw new Failure('internal', `${folder} is not a folder; make it, or correct scripts in agent.yaml`);
+}
+
+/** Removes a socket that nobody listens on; a living runner keeps its own. */
+async function takeSocket(file: string): Promise<void> {
+  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+  const alive = await new Promise<boolean>((resolve) => {
+    const probe = connect(file);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', () => {
+      resolve(false);
+    });
+  });
+  if (alive) throw new Failure('internal', `another runner listens on ${file}; stop it first, or give this one a state folder of its own`);
+  rmSync(file, { force: true });
+}
+
+function listen(server: Server, file: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(file, () => {
+      chmodSync(file, 0o660); // the front may be another user of our group; the folder keeps everybody else out
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,110 @@
+/** Copies a run's streams to one connection, from where the reader is to the end: at once while output is slow, in few large messages while it is fast. */
+import type { Accept } from '../../protocol/messages.ts';
+import { encodeNotice, encodeOutput, encodeTerminal, type Stream, type Terminal } from '../../protocol/records.ts';
+import type { Connection } from '../wire/connection.ts';
+import type { RunView } from './view.ts';
+
+/** Output that follows within this time is sent together, in milliseconds: a fifth of what a person notices. */
+const GATHER = 5;
+/** The most that is read from the spool at a time. */
+const CHUNK = 256 * 1024;
+
+export interface Position {
+  stdout: number;
+  stderr: number;
+}
+
+export class Reader {
+  readonly #connection: Connection;
+  readonly #view: RunView;
+  readonly #accept: Accept;
+  readonly #position: Position;
+  readonly #onEnd: (error?: unknown) => void;
+  #unsubscribe = (): void => undefined;
+  #gathering: NodeJS.Timeout | undefined;
+  #lastSent = -Infinity;
+  #waiting = false;
+  #stopped = false;
+
+  /** @param onEnd called once, after the terminal record was sent, or with the error that keeps it from being sent */
+  constructor(connection: Connection, view: RunView, accept: Accept, position: Position, onEnd: (error?: unknown) => void) {
+    this.#connection = connection;
+    this.#view = view;
+    this.#accept = accept;
+    this.#position = { ...position };
+    this.#onEnd = onEnd;
+  }
+
+  /** Sends what there is, and from then on whatever comes. */
+  start(): void {
+    this.#unsubscribe = this.#view.subscribe(() => {
+      this.#advance();
+    });
+    this.#advance();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#gathering);
+    this.#unsubscribe();
+  }
+
+  #advance(): void {
+    if (this.#stopped || this.#waiting) return;
+    const pause = this.#view.terminal === undefined ? this.#lastSent + GATHER - performance.now() : 0;
+    if (pause <= 0) this.#send();
+    else this.#gathering ??= setTimeout(() => this.#send(), pause);
+  }
+
+  #send(): void {
+    clearTimeout(this.#gathering);
+    this.#gathering = undefined;
+    if (this.#stopped || this.#waiting) return;
+    try {
+      this.#connection.batch(() => {
+        this.#sendAll();
+      });
+    } catch (error) {
+      // The spool cannot be read. This reader hears of it; the run, its other readers and the timers that call us do not.
+      this.stop();
+      this.#onEnd(error);
+    }
+    this.#lastSent = performance.now();
+    if (this.#connection.congested) {
+      this.#waiting = true;
+      this.#connection.onceDrained(() => {
+        this.#waiting = false;
+        this.#send();
+      });
+    }
+  }
+
+  #sendAll(): void {
+    while (this.#connection.open && !this.#connection.congested && this.#sendSome());
+    const terminal = this.#pending() === undefined ? this.#view.terminal : undefined;
+    if (terminal !== undefined) this.#end(terminal);
+  }
+
+  #end(terminal: Terminal): void {
+    if (terminal.outcome === 'exited' && terminal.message !== '') this.#connection.send(encodeNotice(terminal.message));
+    this.#connection.send(encodeTerminal(terminal));
+    this.stop();
+    this.#onEnd();
+  }
+
+  #sendSome(): boolean {
+    const stream = this.#pending();
+    if (stream === undefined) return false;
+    const data = this.#view.read(stream, this.#position[stream], Math.min(CHUNK, this.#accept.frame - 1));
+    if (data.length === 0) throw new Error(`the spool of run ${this.#view.id} is shorter than the journal says`);
+    for (const message of encodeOutput(stream, data, this.#accept)) this.#connection.send(message);
+    this.#position[stream] += data.length;
+    return true;
+  }
+
+  /** The stream that has bytes to send; stderr first, because it is short and explains. */
+  #pending(): Stream | undefined {
+    if (this.#position.stderr < this.#view.length('stderr')) return 'stderr';
+    return this.#position.stdout < this.#view.length('stdout') ? 'stdout' : undefined;
+  }
+}

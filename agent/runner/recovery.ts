@@ -1,0 +1,44 @@
+/** After a crash: ends honestly what an earlier process left open. Its processes are ended, its outcome is `lost`, its output is kept. */
+import { readFileSync } from 'node:fs';
+import { exitCodeOf } from '../../protocol/failures.ts';
+import { EXIT_UNKNOWN } from '../../protocol/outcomes.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { JournalRow, Settlement } from '../journal/row.ts';
+import type { Logger } from '../log.ts';
+import { endTree, isMarked } from '../process/tree.ts';
+import { markOf } from './plan.ts';
+import type { Spool } from './spool.ts';
+
+/** Names this boot of the machine: process ids of another one mean nothing. */
+export const BOOT = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+
+/** @param grace milliseconds between TERM and KILL */
+export async function recover(parts: { journal: Journal; spool: Spool; log: Logger }, grace: number): Promise<void> {
+  await Promise.all(
+    parts.journal.open().map(async (row) => {
+      const survivors = await endTree({ pid: firstProcessOf(row), mark: markOf(row.id) }, grace);
+      const settlement = settlementOf(row, parts.spool);
+      parts.journal.settle(row.id, settlement);
+      parts.log.warn({ run: row.id, script: row.script, outcome: settlement.outcome, survivors }, 'run recovered after a crash');
+    }),
+  );
+  const known = new Set(parts.spool.runs().filter((id) => parts.journal.byId(id) !== undefined));
+  for (const id of parts.spool.runs()) if (!known.has(id)) parts.spool.remove(id);
+}
+
+/** The run's first process, if it is certain that the id is still its own: ids are given anew. */
+function firstProcessOf({ id, pid, boot }: JournalRow): number | undefined {
+  return pid !== null && boot === BOOT && isMarked(pid, markOf(id)) ? pid : undefined;
+}
+
+function settlementOf(row: JournalRow, spool: Spool): Settlement {
+  const rest = { stdout: spool.size(row.id, 'stdout'), stderr: spool.size(row.id, 'stderr'), ended: Date.now(), reply: null };
+  return row.started === null && rest.stdout + rest.stderr === 0
+    ? {
+        outcome: 'refused',
+        code: exitCodeOf('draining'),
+        message: 'the agent went away before the script was started; call again',
+        ...rest,
+      }
+    : { outcome: 'lost', code: EXIT_UNKNOWN, message: 'the agent went away while the script ran; how far it came is not known', ...rest };
+}

@@ -1,0 +1,84 @@
+/** The runner's HTTP API on its Unix socket: JSON in, JSON out. Whoever may open the socket may use it. */
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { z } from 'zod';
+import { Failure, statusOf } from '../../protocol/failures.ts';
+import { OUTCOME_NAMES } from '../../protocol/outcomes.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { Runner } from './runner.ts';
+import { describeScript, listTasks, summarize, time } from './summaries.ts';
+
+const Filter = z.strictObject({
+  ticket: z.string().optional(),
+  script: z.string().optional(),
+  event: z.string().optional(),
+  outcome: z.enum(OUTCOME_NAMES).optional(),
+  key: z.string().optional(),
+  before: z.string().optional(),
+  limit: z.coerce.number().int().min(1).max(10_000).default(100),
+});
+
+/** The name of a script follows, which may have slashes of its own. */
+const SCRIPT = '/v1/scripts/';
+
+/** Answers one request. Never throws: a failure becomes its status and `{"error":{"code","message"}}`. */
+export async function answer(request: IncomingMessage, response: ServerResponse, runner: Runner, catalog: Catalog): Promise<void> {
+  try {
+    reply(response, 200, await route(request, runner, catalog));
+  } catch (error) {
+    const { code, message } = Failure.from(error);
+    const status = code === 'unknown-run' || code === 'no-such-script' || code === 'not-found' ? 404 : statusOf(code);
+    reply(response, code === 'internal' ? 500 : status, { error: { code, message } });
+  }
+}
+
+async function route(request: IncomingMessage, runner: Runner, catalog: Catalog): Promise<unknown> {
+  const url = new URL(request.url ?? '/', 'http://runner');
+  const [, version, collection, name, action] = url.pathname.split('/').map(decodeSegment);
+  const named = name === undefined ? [] : [':name'];
+  const target = [request.method, version, collection, ...named, ...(action === undefined ? [] : [action])].join(' ');
+  if (request.method === 'GET' && url.pathname.startsWith(SCRIPT)) {
+    return describeScript((await catalog.resolve(decodeSegment(url.pathname.slice(SCRIPT.length)))).name, catalog);
+  }
+  switch (target) {
+    case 'GET healthz':
+    case 'GET healthz ':
+      return { status: 'ok', ...runner.status };
+    case 'GET v1 runs':
+      return { runs: runner.list(parseFilter(url)).map(summarize) };
+    case 'GET v1 runs :name': {
+      const row = runner.row(name ?? '');
+      const { args, env, address, sha256, timeout_ms, rerun_of, pid } = row;
+      return { ...summarize(row), args, env, address, sha256, timeout_ms, rerun_of, pid, acknowledged: time(row.acknowledged) };
+    }
+    case 'POST v1 runs :name cancel':
+      runner.cancel(name ?? '', 'an operator');
+      return {};
+    case 'POST v1 runs :name rerun':
+      return { id: (await runner.rerun(name ?? '', randomBytes(16).toString('hex'))).id };
+    case 'GET v1 tasks':
+      return { tasks: listTasks(catalog.root) };
+    case 'GET v1 scripts':
+      return { scripts: await Promise.all(catalog.names().map((script) => describeScript(script, catalog))) };
+    default:
+      throw new Failure('not-found', `nothing is served at ${request.method ?? ''} ${url.pathname}`);
+  }
+}
+
+function decodeSegment(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch (cause) {
+    throw new Failure('bad-request', 'the path of the request is not percent-encoded UTF-8', { cause });
+  }
+}
+
+function parseFilter(url: URL): z.output<typeof Filter> {
+  const parsed = Filter.safeParse(Object.fromEntries(url.searchParams));
+  if (parsed.success) return parsed.data;
+  throw new Failure('bad-request', parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; '));
+}
+
+function reply(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(body)}\n`);
+}

@@ -1,0 +1,101 @@
+/** A run that goes on: its state, its streams, and those who wait for them. */
+import path from 'node:path';
+import type { Stream, Terminal } from '../../protocol/records.ts';
+import { SpoolFile } from './spool.ts';
+import { readSpool, type RunView } from './view.ts';
+
+/** Why a run was ended before its script wanted to. */
+export interface EndOrder {
+  outcome: 'timed-out' | 'cancelled';
+  message: string;
+}
+
+export class Run implements RunView {
+  readonly id: string;
+  readonly token: string;
+  /** Id of the key that began it. */
+  readonly key: string;
+  readonly onCallerLoss: 'finish' | 'kill';
+  readonly #files: Record<Stream, SpoolFile>;
+  readonly #subscribers = new Set<() => void>();
+  /** The script's stdout is an answer: callers get nothing of it before it was checked. */
+  readonly #held: boolean;
+  #reply: Buffer | null = null;
+  #terminal: Terminal | undefined;
+  #order: EndOrder | undefined;
+  #obey: ((order: EndOrder) => void) | undefined;
+
+  constructor(id: string, folder: string, origin: { token: string; key: string; onCallerLoss: 'finish' | 'kill'; held: boolean }) {
+    this.id = id;
+    this.token = origin.token;
+    this.key = origin.key;
+    this.onCallerLoss = origin.onCallerLoss;
+    this.#held = origin.held;
+    this.#files = { stdout: new SpoolFile(path.join(folder, 'stdout')), stderr: new SpoolFile(path.join(folder, 'stderr')) };
+  }
+
+  get terminal(): Terminal | undefined {
+    return this.#terminal;
+  }
+
+  get readers(): number {
+    return this.#subscribers.size;
+  }
+
+  /** Where the spool keeps what the script prints. */
+  fileOf(stream: Stream): string {
+    return this.#files[stream].file;
+  }
+
+  /** Bytes that the script has printed. */
+  printed(stream: Stream): number {
+    return this.#files[stream].length;
+  }
+
+  length(stream: Stream): number {
+    if (stream === 'stderr' || !this.#held) return this.printed(stream);
+    if (this.#terminal === undefined) return 0;
+    return this.#reply?.length ?? this.printed(stream);
+  }
+
+  read(stream: Stream, position: number, max: number): Buffer {
+    if (stream === 'stdout' && this.#reply !== null) return this.#reply.subarray(position, position + max);
+    return readSpool(this.#files[stream].file, position, Math.min(max, this.length(stream) - position));
+  }
+
+  subscribe(callback: () => void): () => void {
+    this.#subscribers.add(callback);
+    return () => this.#subscribers.delete(callback);
+  }
+
+  append(stream: Stream, chunk: Buffer): void {
+    this.#files[stream].append(chunk);
+    this.#tell();
+  }
+
+  /** Ends the run before its time. Only the first order counts, and none after the end. */
+  end(order: EndOrder): void {
+    if (this.#terminal !== undefined || this.#order !== undefined) return;
+    this.#order = order;
+    this.#obey?.(order);
+  }
+
+  /** Who carries out an order to end; one that was given before is carried out at once. */
+  obeyWith(obey: (order: EndOrder) => void): void {
+    this.#obey = obey;
+    if (this.#order !== undefined) obey(this.#order);
+  }
+
+  /** The last step: readers hear of the end. The journal knows it already. */
+  settle(terminal: Terminal, reply: Buffer | null): void {
+    this.#files.stdout.close();
+    this.#files.stderr.close();
+    this.#reply = reply;
+    this.#terminal = terminal;
+    this.#tell();
+  }
+
+  #tell(): void {
+    for (const callback of this.#subscribers) callback();
+  }
+}

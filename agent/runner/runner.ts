@@ -1,0 +1,130 @@
+/** The runner: what its API offers. The life of a run is in life.ts. */
+import { Failure } from '../../protocol/failures.ts';
+import type { RunFilter } from '../journal/journal.ts';
+import { EVENT_PREFIX, Events } from './events.ts';
+import type { JournalRow } from '../journal/row.ts';
+import { LOCAL_KEY, type Invocation } from './invocation.ts';
+import { Life, type LifeParts } from './life.ts';
+import type { RunView } from './view.ts';
+
+/** After the last orders to end, the longest that a run may take to obey: its grace period and what the kernel needs. */
+const LAST_PATIENCE = 60_000;
+
+export class Runner {
+  readonly #parts: LifeParts;
+  readonly #life: Life;
+  readonly #events: Events;
+  /** Tokens whose request is complete, and whose run is not in the journal yet. */
+  readonly #arriving = new Map<string, { key: string; view: Promise<RunView> }>();
+  #draining = false;
+
+  constructor(parts: LifeParts) {
+    this.#parts = parts;
+    this.#life = new Life(parts);
+    this.#events = new Events(parts, (invocation) => this.submit(invocation));
+  }
+
+  get stdinLimit(): number {
+    return this.#parts.config.limits.stdin;
+  }
+
+  get status(): { running: number; queued: number; draining: boolean } {
+    const { running, queued } = this.#parts.admission;
+    return { running, queued, draining: this.#draining };
+  }
+
+  /** The place where an upload waits for the end of its request. */
+  incoming(name: string): string {
+    return this.#parts.spool.incoming(name);
+  }
+
+  /** Begins the run of an invocation, or finds the one that its token began before. Resolves when it is in the journal: *accepted*. @throws Failure */
+  async submit(invocation: Invocation): Promise<RunView> {
+    const { token, key } = invocation;
+    const arriving = this.#arriving.get(token);
+    if (arriving?.key === key) return arriving.view;
+    const known = this.#parts.registry.byToken(token, key);
+    if (known !== undefined) return known;
+    this.#checkOpen();
+    const view = this.#begin(invocation);
+    this.#arriving.set(token, { key, view });
+    return view.finally(() => this.#arriving.delete(token));
+  }
+
+  /** @throws Failure `unknown-run`, also if the run belongs to another key */
+  byToken(token: string, key: string): RunView {
+    const view = this.#parts.registry.byToken(token, key);
+    if (view === undefined) throw new Failure('unknown-run', 'the agent knows no run for this token; it may never have been accepted');
+    return view;
+  }
+
+  /** @throws Failure `unknown-run` */
+  byId(id: string): RunView {
+    return this.#parts.registry.byId(id);
+  }
+
+  /** @throws Failure `unknown-run` */
+  row(id: string): JournalRow {
+    return this.#parts.registry.row(id);
+  }
+
+  list(filter: RunFilter): JournalRow[] {
+    return this.#parts.journal.list(filter);
+  }
+
+  /** Ends a run by order of an operator. @throws Failure `unknown-run` if it does not go on */
+  cancel(id: string, by: string): void {
+    const run = this.#parts.registry.liveById(id);
+    if (run === undefined) throw new Failure('unknown-run', `run ${this.row(id).id} has ended already`);
+    run.end({ outcome: 'cancelled', message: `cancelled by ${by}` });
+  }
+
+  /** Begins a new run with the input of an earlier one. @throws Failure */
+  async rerun(id: string, token: string): Promise<RunView> {
+    const { script, args, env, host, event, stdin } = this.row(id);
+    const input = this.#parts.spool.stdinOf(id, stdin);
+    const what = { script: script.startsWith(EVENT_PREFIX) ? undefined : script, event, task: undefined, extra: {} };
+    return this.submit({ ...what, token, args, env, host, patience: undefined, stdin: input, key: LOCAL_KEY, address: '', rerunOf: id });
+  }
+
+  /** A reader has printed everything. */
+  acknowledge(view: RunView): void {
+    this.#parts.journal.acknowledge(view.id, Date.now());
+  }
+
+  /** A caller said that it does not wait any longer. Others, for whom this is the same event, may. */
+  callerGaveUp(view: RunView): void {
+    const run = this.#parts.registry.liveById(view.id);
+    if (run?.onCallerLoss === 'kill' && run.readers === 0)
+      run.end({ outcome: 'cancelled', message: 'its caller gave up, and on-caller-loss is kill' });
+  }
+
+  /** A connection to the run was lost. It may come back within the resume window. */
+  callerLost(view: RunView): void {
+    const run = this.#parts.registry.liveById(view.id);
+    if (run?.onCallerLoss !== 'kill') return;
+    setTimeout(() => {
+      if (run.readers === 0) run.end({ outcome: 'cancelled', message: 'its caller went away, and on-caller-loss is kill' });
+    }, this.#parts.config['resume-window']).unref();
+  }
+
+  /** Takes no new runs, waits for those that go on, and cancels what is left after `patience` milliseconds. */
+  async drain(patience: number): Promise<void> {
+    this.#draining = true;
+    const { registry } = this.#parts;
+    await registry.idle(patience);
+    for (const run of registry.live) run.end({ outcome: 'cancelled', message: 'the agent was stopped' });
+    await registry.idle(LAST_PATIENCE);
+  }
+
+  async #begin(invocation: Invocation): Promise<RunView> {
+    if (invocation.script === undefined) return this.#events.begin(invocation);
+    return this.#life.begin(invocation.script, invocation, () => {
+      this.#checkOpen();
+    });
+  }
+
+  #checkOpen(): void {
+    if (this.#draining) throw new Failure('draining', 'the agent is about to stop and takes no new runs; try again in a moment');
+  }
+}

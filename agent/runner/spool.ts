@@ -1,0 +1,128 @@
+/** The spool: one folder a run, with its stdin, stdout and stderr as files. */
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import path from 'node:path';
+import { Failure } from '../../protocol/failures.ts';
+import type { Stream } from '../../protocol/records.ts';
+
+/** A stdin that is not longer stays in memory until the script has it. */
+export const SMALL = 64 * 1024;
+
+const INCOMING = 'incoming';
+const MODE = 0o600;
+
+/** The whole stdin of an invocation. */
+export interface Stdin {
+  size: number;
+  /** All of it, if it is small. */
+  bytes: Buffer | undefined;
+  /** Its file, unless it is empty. */
+  file: string | undefined;
+}
+
+export class Spool {
+  readonly #root: string;
+
+  /** Removes uploads that an earlier process did not complete. */
+  constructor(root: string) {
+    this.#root = root;
+    rmSync(path.join(root, INCOMING), { recursive: true, force: true });
+    mkdirSync(path.join(root, INCOMING), { recursive: true, mode: 0o700 });
+  }
+
+  folder(run: string): string {
+    return path.join(this.#root, run);
+  }
+
+  /** The place where an upload waits for the end of its request. */
+  incoming(name: string): string {
+    return path.join(this.#root, INCOMING, name);
+  }
+
+  /** Makes the run's folder and puts its stdin there. @throws Failure `spool-full` */
+  admit(run: string, stdin: Stdin): Stdin {
+    const file = path.join(this.folder(run), 'stdin');
+    try {
+      mkdirSync(this.folder(run), { mode: 0o700 });
+      if (stdin.size === 0) return stdin;
+      if (stdin.file !== undefined) renameSync(stdin.file, file);
+      else if (stdin.bytes !== undefined) writeAll(file, stdin.bytes);
+      return { ...stdin, file };
+    } catch (error) {
+      this.remove(run);
+      throw spoolFailure(error);
+    }
+  }
+
+  /** The stdin of an earlier run, for a rerun. */
+  stdinOf(run: string, size: number): Stdin {
+    const file = path.join(this.folder(run), 'stdin');
+    if (size === 0) return { size, bytes: undefined, file: undefined };
+    if (!existsSync(file)) throw new Failure('unknown-run', `the stdin of run ${run} is no longer in the spool; call the script anew`);
+    return { size, bytes: readFileSync(file), file: undefined };
+  }
+
+  /** Bytes of a stream that are on disk. */
+  size(run: string, stream: Stream): number {
+    return statSync(path.join(this.folder(run), stream), { throwIfNoEntry: false })?.size ?? 0;
+  }
+
+  remove(run: string): void {
+    rmSync(this.folder(run), { recursive: true, force: true });
+  }
+
+  /** Ids of the runs that have a folder. */
+  runs(): string[] {
+    return readdirSync(this.#root).filter((name) => name !== INCOMING);
+  }
+}
+
+/** A file that only grows. It comes into being with its first byte. */
+export class SpoolFile {
+  readonly file: string;
+  #fd: number | undefined;
+  #length = 0;
+
+  constructor(file: string) {
+    this.file = file;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** @throws Failure `spool-full` */
+  append(chunk: Buffer): void {
+    try {
+      this.#fd ??= openSync(this.file, 'wx', MODE);
+      for (let written = 0; written < chunk.length;) {
+        const count = writeSync(this.#fd, chunk, written);
+        written += count;
+        this.#length += count;
+      }
+    } catch (error) {
+      throw spoolFailure(error);
+    }
+  }
+
+  close(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
+  }
+}
+
+function writeAll(file: string, bytes: Buffer): void {
+  const target = new SpoolFile(file);
+  try {
+    target.append(bytes);
+  } finally {
+    target.close();
+  }
+}
+
+function spoolFailure(error: unknown): Failure {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new Failure('spool-full', 'the disk of the agent is full; free space below its state folder', { cause: error });
+  }
+  return Failure.from(error);
+}

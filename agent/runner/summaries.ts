@@ -1,0 +1,113 @@
+/** Runs, scripts and tasks as listings show them. */
+import { realpathSync } from 'node:fs';
+import { Failure } from '../../protocol/failures.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import { checkTrust } from '../catalog/trust.ts';
+import type { JournalRow } from '../journal/row.ts';
+import { readTasks } from '../tasks/folder.ts';
+import { actionOf } from '../tasks/task.ts';
+
+/** A run in listings. Times are ISO 8601, durations milliseconds, sizes bytes; null where there is none yet. */
+export interface RunSummary {
+  id: string;
+  script: string;
+  host: string;
+  event: string;
+  ticket: string;
+  outcome: string | null;
+  code: number | null;
+  accepted: string;
+  started: string | null;
+  ended: string | null;
+  duration_ms: number | null;
+  stdin: number;
+  stdout: number;
+  stderr: number;
+  key: string;
+  message: string;
+}
+
+/** A script in listings. `problem` says why it cannot run; then the fields about its content are missing. */
+export interface ScriptSummary {
+  name: string;
+  problem?: { code: string; message: string };
+  sha256?: string;
+  command?: string[];
+  manifest?: unknown;
+}
+
+/** A task in listings; without its shared secret. */
+export interface TaskSummary {
+  name: string;
+  file: string;
+  trigger: string;
+  action: string;
+  enabled: boolean;
+  /** Why it cannot be used; empty if it can. */
+  problem: string;
+  description: string;
+  tags: string[];
+  'fail-open': boolean;
+  'custom-data': Record<string, unknown>;
+}
+
+export function summarize(row: JournalRow): RunSummary {
+  const { id, script, host, event, ticket, outcome, code, stdin, stdout, stderr, key, message } = row;
+  return {
+    id,
+    script,
+    host,
+    event,
+    ticket,
+    outcome,
+    code,
+    accepted: time(row.accepted) ?? '',
+    started: time(row.started),
+    ended: time(row.ended),
+    duration_ms: row.ended === null ? null : row.ended - (row.started ?? row.accepted),
+    stdin,
+    stdout,
+    stderr,
+    key,
+    message,
+  };
+}
+
+export function listTasks(root: string): TaskSummary[] {
+  const real = realpathSync(root);
+  const entries = readTasks(real, (file) => {
+    checkTrust(real, file);
+  });
+  return entries.map(({ file, task, problem }) => {
+    if (task === undefined) return { ...NO_TASK, file, problem };
+    const { name, trigger, enabled, description, tags, 'fail-open': failOpen, 'custom-data': customData } = task;
+    return {
+      name,
+      file,
+      trigger,
+      action: actionOf(task),
+      enabled,
+      problem,
+      description,
+      tags,
+      'fail-open': failOpen,
+      'custom-data': customData,
+    };
+  });
+}
+
+const NO_TASK = { name: '', trigger: '', action: '', enabled: false, description: '', tags: [], 'fail-open': true, 'custom-data': {} };
+
+export async function describeScript(name: string, catalog: Catalog): Promise<ScriptSummary> {
+  try {
+    const { sha256, command, manifest } = await catalog.resolve(name);
+    return { name, sha256, command, manifest };
+  } catch (error) {
+    const { code, message } = Failure.from(error);
+    return { name, problem: { code, message } };
+  }
+}
+
+export function time(milliseconds: number | null): string | null {
+  return milliseconds === null ? null : new Date(milliseconds).toISOString();
+}

@@ -1,0 +1,65 @@
+/** Collects the stdin of an invocation until its request is complete: small ones in memory, longer ones in a file. */
+import { readFileSync, rmSync, truncateSync } from 'node:fs';
+import { LIMITS } from '../../protocol/constants.ts';
+import { Failure } from '../../protocol/failures.ts';
+import { SMALL, SpoolFile, type Stdin } from './spool.ts';
+
+export class Upload {
+  readonly #file: SpoolFile;
+  readonly #limit: number;
+  #chunks: Buffer[] = [];
+  #received = 0;
+
+  /**
+   * @param file where to put what does not fit into memory
+   * @param limit bytes; the last block may be padded beyond it by up to one message
+   */
+  constructor(file: string, limit: number) {
+    this.#file = new SpoolFile(file);
+    this.#limit = limit;
+  }
+
+  /** @throws Failure `stdin-too-large` or `spool-full` */
+  add(chunk: Buffer): void {
+    if (chunk.length === 0) return;
+    this.#received += chunk.length;
+    if (this.#received > this.#limit + LIMITS.message) throw this.#tooLarge();
+    if (this.#received <= SMALL) {
+      this.#chunks.push(chunk);
+      return;
+    }
+    for (const earlier of this.#chunks.splice(0)) this.#file.append(earlier);
+    this.#file.append(chunk);
+  }
+
+  /**
+   * @param size the true number of bytes; what was received beyond it is padding
+   * @throws Failure `stdin-too-large` or `stdin-incomplete`
+   */
+  finish(size: number): Stdin {
+    if (size > this.#limit) throw this.#tooLarge();
+    if (size > this.#received) {
+      throw new Failure('stdin-incomplete', `${this.#received} bytes of stdin arrived, ${size} were announced; nothing was started`);
+    }
+    this.#file.close();
+    if (this.#file.length === 0) {
+      const bytes = Buffer.concat(this.#chunks).subarray(0, size);
+      return { size, bytes, file: undefined };
+    }
+    const { file } = this.#file;
+    truncateSync(file, size);
+    // With its padding, a small stdin may have been too long for memory. It is looked into all the same.
+    return { size, bytes: size <= SMALL ? readFileSync(file) : undefined, file };
+  }
+
+  /** Forgets everything. Harmless after {@link finish}, once the spool has taken the file. */
+  abandon(): void {
+    this.#chunks = [];
+    this.#file.close();
+    rmSync(this.#file.file, { force: true });
+  }
+
+  #tooLarge(): Failure {
+    return new Failure('stdin-too-large', `stdin is longer than the ${this.#limit} bytes that limits.stdin in agent.yaml allows`);
+  }
+}

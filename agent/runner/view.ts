@@ -1,0 +1,63 @@
+/** A run as its readers see it: two streams that grow, and an end. The same for a run that goes on and for one of last year. */
+import { closeSync, openSync, readSync } from 'node:fs';
+import path from 'node:path';
+import type { Stream, Terminal } from '../../protocol/records.ts';
+import { EXIT_UNKNOWN, type Outcome } from '../../protocol/outcomes.ts';
+import type { JournalRow } from '../journal/row.ts';
+
+export interface RunView {
+  /** ULID. */
+  readonly id: string;
+  /** Undefined while the run goes on. */
+  readonly terminal: Terminal | undefined;
+  /** Bytes of a stream so far. */
+  length(stream: Stream): number;
+  /** Up to `max` bytes of a stream from a position on. */
+  read(stream: Stream, position: number, max: number): Buffer;
+  /** Calls back whenever a stream has grown or the run has ended, until the returned function is called. */
+  subscribe(callback: () => void): () => void;
+}
+
+/**
+ * A run that has ended, from the journal and its spool.
+ * @param reply what callers get as stdout instead of the script's own, if anything
+ */
+export function archivedRun(folder: string, row: JournalRow, reply: Buffer | null): RunView {
+  const { outcome, code, stderr, message } = row;
+  const length = (stream: Stream): number => (stream === 'stdout' ? (reply?.length ?? row.stdout) : stderr);
+  return {
+    id: row.id,
+    terminal: {
+      outcome: outcomeForCaller(outcome ?? 'lost', code ?? EXIT_UNKNOWN),
+      code: code ?? EXIT_UNKNOWN,
+      stdout: length('stdout'),
+      stderr,
+      message,
+    },
+    length,
+    read: (stream, position, max) => {
+      if (stream === 'stdout' && reply !== null) return reply.subarray(position, position + max);
+      return readSpool(path.join(folder, stream), position, Math.min(max, length(stream) - position));
+    },
+    subscribe: () => () => undefined,
+  };
+}
+
+/**
+ * The outcome as callers get it: an answer that stands in for the script's is as good as one (code 0), and the stub takes only `exited` for a
+ * success. The journal keeps how the script itself ended.
+ */
+export function outcomeForCaller(outcome: Outcome, code: number): Outcome {
+  return code === 0 ? 'exited' : outcome;
+}
+
+/** Opened for every read: readers come late and stay long, and hold no descriptor in the meantime. */
+export function readSpool(file: string, position: number, max: number): Buffer {
+  const buffer = Buffer.allocUnsafe(max);
+  const fd = openSync(file, 'r');
+  try {
+    return buffer.subarray(0, readSync(fd, buffer, 0, max, position));
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,45 @@
+/** The task files in the scripts folder. Read from disk at every event: changes need no restart. */
+import { readdirSync, realpathSync } from 'node:fs';
+import path from 'node:path';
+import { formatProblem, readYamlFile } from '../config/yaml-file.ts';
+import { Task } from './task.ts';
+
+const FILE = /\.task\.(yaml|json)$/;
+
+export interface TaskEntry {
+  /** Path below the scripts folder. */
+  file: string;
+  /** Undefined if the file has a problem. */
+  task: Task | undefined;
+  /** Why the task does not run; empty if it may. */
+  problem: string;
+}
+
+/**
+ * All task files, sorted by path. Two tasks of one name are both out of order.
+ * @param checkTrust throws if others than their owner can write a file
+ */
+export function readTasks(root: string, checkTrust: (file: string) => void): TaskEntry[] {
+  const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((name) => FILE.test(name) && !isHidden(name));
+  const entries = files.sort().map((file) => readTask(path.join(root, file), file, checkTrust));
+  return entries.map((entry) => {
+    const twins = entries.filter(({ task }) => task !== undefined && task.name === entry.task?.name);
+    if (entry.task === undefined || twins.length < 2) return entry;
+    return { ...entry, problem: `${twins.map(({ file }) => file).join(' and ')} have the same name, "${entry.task.name}"; rename one` };
+  });
+}
+
+function readTask(absolute: string, file: string, checkTrust: (file: string) => void): TaskEntry {
+  try {
+    checkTrust(realpathSync(absolute));
+    const parsed = readYamlFile(absolute, Task);
+    if (parsed.ok) return { file, task: parsed.value, problem: '' };
+    return { file, task: undefined, problem: parsed.problems.map(formatProblem).join('; ') };
+  } catch (error) {
+    return { file, task: undefined, problem: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+function isHidden(name: string): boolean {
+  return name.split('/').some((part) => part.startsWith('.'));
+}
