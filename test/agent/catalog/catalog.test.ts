@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterEach, beforeEach, suite, test } from 'node:test';
+import { Catalog } from '../../../agent/catalog/catalog.ts';
+import { Failure, type FailureCode } from '../../../protocol/failures.ts';
+import { newFolder } from '../../helpers/folder.ts';
+
+suite('the catalog', () => {
+  let root: string;
+  let catalog: Catalog;
+
+  beforeEach(() => {
+    root = newFolder();
+    chmodSync(root, 0o755);
+    catalog = open(0);
+  });
+  afterEach(() => {
+    rmSync(root, { recursive: true });
+  });
+
+  function open(settle: number): Catalog {
+    return new Catalog({ root, searchPath: process.env.PATH ?? '', settle });
+  }
+
+  function write(name: string, text = '#!/bin/sh\n', mode = 0o755): string {
+    const file = path.join(root, name);
+    mkdirSync(path.dirname(file), { recursive: true, mode: 0o755 });
+    writeFileSync(file, text);
+    chmodSync(file, mode);
+    return file;
+  }
+
+  function fails(code: FailureCode, name: string): Promise<void> {
+    return assert.rejects(catalog.resolve(name), (error: unknown) => {
+      assert.ok(error instanceof Failure);
+      assert.equal(error.code, code, error.message);
+      return true;
+    });
+  }
+
+  test('finds a script by its path, with and without extension', async () => {
+    write('a/b/close.py', '#!/usr/bin/env python3\n');
+    write('plain', 'echo');
+    for (const name of ['a/b/close', 'a/b/close.py']) assert.equal((await catalog.resolve(name)).name, 'a/b/close.py');
+    assert.equal((await catalog.resolve('plain')).name, 'plain');
+  });
+  test('lists what is a script, and nothing else', () => {
+    write('b.py', '', 0o644);
+    write('a/c', '', 0o755);
+    write('a/data', '', 0o644);
+    write('b.yaml', '', 0o755);
+    write('README.md', '', 0o755);
+    write('.hidden.py');
+    write('.git/hooks/pre-commit');
+    symlinkSync('nowhere.py', path.join(root, 'dangling.py'));
+    symlinkSync('loop.py', path.join(root, 'loop.py'));
+    assert.deepEqual(catalog.names(), ['a/c', 'b.py']);
+  });
+  test('sees a new, changed, replaced and removed script at once', async () => {
+    await fails('no-such-script', 'x');
+    write('x.sh', 'echo 1');
+    const first = await catalog.resolve('x');
+    write('x.sh', 'echo 2');
+    const second = await catalog.resolve('x');
+    assert.notEqual(second.sha256, first.sha256);
+    write('x.new', 'echo 3');
+    renameSync(path.join(root, 'x.new'), path.join(root, 'x.sh'));
+    assert.notEqual((await catalog.resolve('x')).sha256, second.sha256);
+    rmSync(path.join(root, 'x.sh'));
+    await fails('no-such-script', 'x');
+  });
+  test('sees a change that keeps size and modification time', async () => {
+    const file = write('x.sh', 'echo 1');
+    const time = new Date('2020-01-01');
+    utimesSync(file, time, time);
+    const first = await catalog.resolve('x');
+    writeFileSync(file, 'echo 2');
+    utimesSync(file, time, time);
+    assert.notEqual((await catalog.resolve('x')).sha256, first.sha256);
+  });
+  test('sees a changed mode of a script that it knows', async () => {
+    const file = write('x.sh');
+    await catalog.resolve('x');
+    chmodSync(file, 0o777);
+    await fails('unsafe-script', 'x');
+    chmodSync(file, 0o644);
+    assert.equal((await catalog.resolve('x')).command.length, 2);
+  });
+  test('sees a new, changed and removed manifest, and quarantines one script alone', async () => {
+    write('x.sh');
+    write('y.sh');
+    assert.equal((await catalog.resolve('x')).manifest.timeout, undefined);
+    write('x.yaml', 'timeout: 7s', 0o644);
+    assert.equal((await catalog.resolve('x')).manifest.timeout, 7000);
+    write('x.yaml', 'timeout: 7', 0o644);
+    await fails('broken-manifest', 'x');
+    await catalog.resolve('y');
+    rmSync(path.join(root, 'x.yaml'));
+    assert.equal((await catalog.resolve('x')).manifest.timeout, undefined);
+  });
+  test('takes links within the folder, and the manifest beside the link', async () => {
+    write('real/x.sh');
+    symlinkSync('real/x.sh', path.join(root, 'linked.sh'));
+    write('linked.yaml', 'timeout: 3s', 0o644);
+    const script = await catalog.resolve('linked');
+    assert.equal(script.name, 'linked.sh');
+    assert.equal(script.manifest.timeout, 3000);
+  });
+  test('takes a folder that is itself a link', async () => {
+    write('x.sh');
+    const link = `${root}-link`;
+    symlinkSync(root, link);
+    try {
+      assert.equal((await new Catalog({ root: link, searchPath: '', settle: 0 }).resolve('x')).name, 'x.sh');
+    } finally {
+      rmSync(link);
+    }
+  });
+  test('refuses a manifest that leads out of the folder', async () => {
+    write('x.sh');
+    symlinkSync('/etc/hostname', path.join(root, 'x.yaml'));
+    await fails('outside-folder', 'x');
+  });
+  test('waits for a script that was changed a moment ago, and takes what stands there then', async () => {
+    catalog = open(300);
+    const file = write('x.sh', 'echo half');
+    const pending = catalog.resolve('x');
+    writeFileSync(file, 'echo whole, and more');
+    const { sha256 } = await pending;
+    assert.equal(sha256, (await open(0).resolve('x')).sha256);
+  });
+  test('waits for a manifest that was changed a moment ago: half of one can be valid', async () => {
+    catalog = open(300);
+    write('x.sh');
+    await catalog.resolve('x');
+    write('x.yaml', 'description: x\n', 0o644);
+    const pending = catalog.resolve('x');
+    writeFileSync(path.join(root, 'x.yaml'), 'description: x\ntimeout: 9s\n');
+    assert.equal((await pending).manifest.timeout, 9000);
+  });
+  test('refuses a script that does not come to rest', async () => {
+    catalog = open(20);
+    const file = write('x.sh', '');
+    const writer = setInterval(() => writeFileSync(file, String(Math.random())), 2);
+    try {
+      await fails('unsettled-script', 'x');
+    } finally {
+      clearInterval(writer);
+    }
+  });
+  test('does not wait for a script that it knows, nor for one with a time in the future', async () => {
+    catalog = open(60_000);
+    const begun = performance.now();
+    const pending = open(200);
+    write('x.sh');
+    await pending.resolve('x');
+    await pending.resolve('x');
+    assert.ok(performance.now() - begun < 10_000);
+  });
+});

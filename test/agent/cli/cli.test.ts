@@ -1,0 +1,318 @@
+/** The command line as a user types it. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { z } from 'zod';
+import { exitCodeOf } from '../../../protocol/failures.ts';
+import { prepareAgent, startAgent, type TestAgent } from '../../helpers/agent.ts';
+import { MAIN, mediatorAgent, runCommand, type Result } from '../../helpers/command.ts';
+import { temporaryFolder } from '../../helpers/folder.ts';
+import { soon, until } from '../../helpers/wait.ts';
+
+/** What a person gets who made a mistake: no stack, on stderr, nothing on stdout. */
+function isRefusal({ code, stdout, stderr }: Result, expected: number): void {
+  assert.equal(code, expected, stderr);
+  assert.equal(stdout, '');
+  assert.notEqual(stderr, '');
+  assert.doesNotMatch(stderr, /\n\s+at .*:\d+/);
+}
+
+const jsonLines = (text: string): unknown[] =>
+  text
+    .split('\n')
+    .filter(Boolean)
+    .map((line): unknown => JSON.parse(line));
+
+suite('mediator-agent', () => {
+  test('has a version and a help that names every command', async () => {
+    const { version } = z.object({ version: z.string() }).parse(JSON.parse(readFileSync('package.json', 'utf8')));
+    assert.deepEqual(await mediatorAgent(['--version']), { code: 0, stdout: `${version}\n`, stderr: '' });
+    const help = await mediatorAgent(['--help']);
+    assert.equal(help.code, 0);
+    for (const command of ['init', 'serve', 'check', 'stub', 'run', 'scripts', 'runs'])
+      assert.match(help.stdout, new RegExp(`^ {2}${command}\\b`, 'm'));
+  });
+  test('refuses commands and options that do not exist, and those that are missing, with 64', async () => {
+    const wrong = [
+      ['nothing'],
+      ['serve'],
+      ['run', '--config', 'x'],
+      ['stub', '--config', 'x', '--host', 'other'],
+      ['check', '--config', '/nowhere/agent.yaml'],
+      ['init', '--dir', '/tmp/x', 'too', 'many'],
+    ];
+    for (const args of wrong) isRefusal(await mediatorAgent(args), 64);
+  });
+  test('runs from any folder, also through a link', async (context) => {
+    const folder = temporaryFolder(context);
+    assert.equal((await mediatorAgent(['--version'], { cwd: folder })).code, 0);
+    assert.equal((await runCommand(MAIN, ['--version'], { cwd: folder })).code, 0, 'it is executable');
+  });
+});
+
+suite('init', () => {
+  const folder = temporaryFolder({ after });
+
+  test('makes an installation that check finds nothing wrong with, and that only its owner can read', async () => {
+    const dir = path.join(folder, 'new/agent');
+    const made = await mediatorAgent([
+      'init',
+      '--dir',
+      dir,
+      '--listen',
+      '127.0.0.1:8443',
+      '--name',
+      'agent.example',
+      '--name',
+      '192.0.2.1',
+      '--name',
+      '::1',
+    ]);
+    assert.equal(made.code, 0, made.stderr);
+    assert.equal(made.stderr, '');
+    for (const name of ['', 'agent.yaml', 'keys.yaml', 'tls', 'tls/key.pem', 'state'])
+      assert.equal(statSync(path.join(dir, name)).mode & 0o077, 0, name);
+    const certificate = new X509Certificate(readFileSync(path.join(dir, 'tls/cert.pem')));
+    assert.ok(certificate.checkHost('agent.example') === 'agent.example' && certificate.checkIP('192.0.2.1') === '192.0.2.1');
+    const checked = await mediatorAgent(['check', '--config', path.join(dir, 'agent.yaml')]);
+    assert.equal(checked.code, 0, checked.stdout);
+    assert.ok(!checked.stdout.includes('FAIL'));
+    assert.ok(readdirSync(path.join(dir, 'scripts')).length > 5);
+  });
+  test('names the installation after this machine if it is not told otherwise', async () => {
+    const dir = path.join(folder, 'unnamed');
+    assert.equal((await mediatorAgent(['init', '--dir', dir])).code, 0);
+    assert.match(readFileSync(path.join(dir, 'agent.yaml'), 'utf8'), /^names: .*"localhost"/m);
+    assert.equal((await mediatorAgent(['check', '--config', path.join(dir, 'agent.yaml')])).code, 0);
+  });
+  test('touches no folder that is not empty', async () => {
+    const dir = path.join(folder, 'full');
+    mkdirSync(dir);
+    writeFileSync(path.join(dir, 'mine'), 'x');
+    isRefusal(await mediatorAgent(['init', '--dir', dir]), 64);
+    assert.deepEqual(readdirSync(dir), ['mine']);
+    isRefusal(await mediatorAgent(['init', '--dir', path.join(dir, 'mine')]), 64);
+  });
+  test('refuses an address or a name that it could not start with, and makes nothing', async () => {
+    const dir = path.join(folder, 'wrong');
+    for (const args of [
+      ['--listen', 'nonsense'],
+      ['--plaintext', '8080'],
+      ['--name', 'a,b'],
+    ]) {
+      isRefusal(await mediatorAgent(['init', '--dir', dir, ...args]), 64);
+      assert.ok(!existsSync(dir), args.join(' '));
+    }
+  });
+});
+
+suite('check', () => {
+  let agent: TestAgent;
+  before(async () => (agent = await prepareAgent()));
+  after(() => {
+    agent.remove();
+  });
+
+  test('names every fault of the configuration with its line, and exits with 64', async () => {
+    const good = readFileSync(agent.config);
+    writeFileSync(agent.config, 'names: []\nlog: loud\n');
+    const result = await agent.command(['check']);
+    isRefusal(result, 64);
+    assert.match(result.stderr, /agent\.yaml:1: names/);
+    assert.match(result.stderr, /agent\.yaml:2: log/);
+    writeFileSync(agent.config, good);
+  });
+  test('names a broken script, and exits with 1', async () => {
+    agent.script('good.sh', '#!/bin/bash\n');
+    agent.script('bad.sh', '#!/bin/bash\n', { manifest: 'timeout: soon\n' });
+    agent.script('loose.sh', '#!/bin/bash\n', { mode: 0o777 });
+    const { code, stdout } = await agent.command(['check']);
+    assert.equal(code, 1);
+    assert.match(stdout, /^ok +good\.sh$/m);
+    assert.match(stdout, /^FAIL +bad\.sh: .*bad\.yaml:1: timeout/m);
+    assert.match(stdout, /^FAIL +loose\.sh: .*chmod go-w/m);
+  });
+  test('starts nothing', () => {
+    assert.ok(!existsSync(path.join(agent.state, 'journal.db')));
+  });
+});
+
+suite('with an agent that does not run', () => {
+  let agent: TestAgent;
+  before(async () => (agent = await prepareAgent()));
+  after(() => {
+    agent.remove();
+  });
+
+  test('every command that needs it says so, with 75', async () => {
+    for (const command of [
+      ['runs', 'list'],
+      ['scripts', 'list'],
+      ['run', '--config', agent.config, 'x'],
+    ]) {
+      const result = command[0] === 'run' ? await mediatorAgent(command) : await agent.command(command);
+      isRefusal(result, exitCodeOf('runner-away'));
+    }
+  });
+});
+
+suite('with an agent that runs', () => {
+  let agent: TestAgent;
+  before(async () => {
+    agent = await startAgent();
+    agent.script('sub/echo.sh', '#!/bin/bash\nprintf "%s\\n" "$@"\ncat\necho err >&2\nexit 3\n', {
+      manifest: 'description: Says it again\n',
+    });
+    agent.script('ok.sh', '#!/bin/bash\necho ok\n');
+    agent.script('bad.sh', '#!/bin/bash\n', { manifest: 'timeout: soon\n' });
+    agent.script('sleep.sh', '#!/bin/bash\necho begun\nexec sleep 60\n');
+  });
+  after(() => agent.close());
+
+  const run = (args: string[], options = {}): Promise<Result> => agent.command(['run'], args, options);
+
+  test('run gives the script its arguments and stdin, and becomes it', async () => {
+    const stdin = Buffer.concat([Buffer.from([0, 255]), Buffer.from('no newline')]);
+    const result = await run(['sub/echo', 'a b', '--config', '-x', '--', ''], { stdin });
+    assert.deepEqual([result.code, result.stderr], [3, 'err\n']);
+    assert.equal(result.stdout, `a b\n--config\n-x\n--\n\n${stdin.toString()}`);
+  });
+  test('run passes on what the configuration allows', async () => {
+    agent.script('event.sh', '#!/bin/bash\necho "$SCW_EVENT,$OTHER"\n');
+    assert.equal((await run(['event'], { env: { SCW_EVENT: 'CLOSE', OTHER: 'x' } })).stdout, 'CLOSE,\n');
+  });
+  test('run says why a script cannot run, with the exit code of a stub', async () => {
+    isRefusal(await run(['nothing']), 127);
+    isRefusal(await run(['../x']), 127);
+    isRefusal(await run(['bad']), 126);
+  });
+  test('run with more stdin than is allowed says so, and does not wait for the end of an endless one', async () => {
+    const endless = `yes | ${process.execPath} ${MAIN} run --config ${agent.config} ok`;
+    const result = await runCommand('/bin/bash', ['-c', endless]);
+    isRefusal(result, exitCodeOf('stdin-too-large'));
+  });
+  test('run that is interrupted cancels its run', async () => {
+    const child = spawn(process.execPath, [MAIN, 'run', '--config', agent.config, 'sleep'], { stdio: ['ignore', 'pipe', 'ignore'] });
+    await once(child.stdout, 'data');
+    const exit = once(child, 'exit');
+    child.kill('SIGINT');
+    assert.deepEqual(await soon('the end of the command', exit), [143, null]);
+    assert.equal((await agent.runs('limit=1'))[0]?.outcome, 'cancelled');
+  });
+  test('run whose reader goes away ends without a word', async () => {
+    agent.script('many.sh', '#!/bin/bash\nseq 200000\n');
+    const pipeline = `set -o pipefail; ${process.execPath} ${MAIN} run --config ${agent.config} many </dev/null | head -1`;
+    const { stdout, stderr } = await runCommand('/bin/bash', ['-c', pipeline]);
+    assert.deepEqual([stdout, stderr], ['1\n', '']);
+  });
+  test('scripts list names all scripts, and what is wrong with them, for people and programs', async () => {
+    const table = await agent.command(['scripts', 'list']);
+    assert.match(table.stdout, /^sub\/echo\.sh +ready +[0-9a-f]{12} +Says it again$/m);
+    assert.match(table.stdout, /^bad\.sh +broken-manifest /m);
+    const { code, stdout } = await agent.command(['scripts', 'list'], ['--json']);
+    assert.equal(code, 0);
+    const names = jsonLines(stdout).map((line) => z.object({ name: z.string() }).parse(line).name);
+    for (const name of ['bad.sh', 'ok.sh', 'sub/echo.sh']) assert.ok(names.includes(name));
+  });
+  test('scripts show tells how a script would be started, also one in a subfolder', async () => {
+    const { code, stdout } = await agent.command(['scripts', 'show'], ['sub/echo', '--json']);
+    assert.equal(code, 0);
+    const [script] = jsonLines(stdout);
+    assert.deepEqual(z.object({ name: z.string(), command: z.array(z.string()) }).parse(script), {
+      name: 'sub/echo.sh',
+      command: [path.join(agent.scripts, 'sub/echo.sh')],
+    });
+    isRefusal(await agent.command(['scripts', 'show'], ['nothing']), 127);
+    isRefusal(await agent.command(['scripts', 'show'], ['bad']), 126);
+  });
+  test('runs list, show, logs and rerun know a run', async () => {
+    await run(['sub/echo', 'x'], { stdin: 'in' });
+    const [listed] = jsonLines((await agent.command(['runs', 'list'], ['--json', '--script', 'sub/echo', '--limit', '1'])).stdout);
+    const Run = z.object({
+      id: z.string(),
+      script: z.string(),
+      outcome: z.string(),
+      code: z.number(),
+      stdout: z.number(),
+      duration_ms: z.number(),
+    });
+    const { id, ...rest } = Run.parse(listed);
+    assert.deepEqual({ ...rest, duration_ms: 0 }, { script: 'sub/echo.sh', outcome: 'exited', code: 3, stdout: 4, duration_ms: 0 });
+    assert.match((await agent.command(['runs', 'list'])).stdout, new RegExp(`^${id} `, 'm'));
+    assert.match((await agent.command(['runs', 'show'], [id])).stdout, /^args: +\["x"\]$/m);
+    assert.deepEqual(await agent.command(['runs', 'logs'], [id]), { code: 0, stdout: 'x\nin', stderr: 'err\n' });
+    assert.deepEqual(await agent.command(['runs', 'logs'], ['-f', id]), { code: 3, stdout: 'x\nin', stderr: 'err\n' });
+    const again = await agent.command(['runs', 'rerun'], [id]);
+    assert.deepEqual([again.code, again.stdout], [3, 'x\nin']);
+    const [newest] = await agent.runs('limit=1');
+    assert.notEqual(newest?.id, id);
+  });
+  test('runs cancel ends a run that goes on, and refuses one that has ended', async () => {
+    const child = spawn(process.execPath, [MAIN, 'run', '--config', agent.config, 'sleep'], { stdio: ['ignore', 'pipe', 'ignore'] });
+    const exit = once(child, 'exit');
+    await once(child.stdout, 'data');
+    const [going] = await agent.runs('limit=1');
+    assert.ok(going);
+    const logs = agent.command(['runs', 'logs'], ['-f', going.id]);
+    assert.equal((await agent.command(['runs', 'cancel'], [going.id])).code, 0);
+    assert.deepEqual(await soon('the end of the run', exit), [143, null]);
+    const { code, stdout } = await logs;
+    assert.deepEqual([code, stdout], [143, 'begun\n']);
+    isRefusal(await agent.command(['runs', 'cancel'], [going.id]), exitCodeOf('unknown-run'));
+  });
+  test('runs that do not exist are refused', async () => {
+    for (const command of ['show', 'logs', 'cancel', 'rerun'])
+      isRefusal(await agent.command(['runs', command], ['0'.repeat(26)]), exitCodeOf('unknown-run'));
+    isRefusal(await agent.command(['runs', 'list'], ['--limit', 'many']), exitCodeOf('bad-request'));
+    await until('nothing goes on', async () => (await agent.runs('limit=1000')).every(({ outcome }) => outcome !== null));
+  });
+  test('the table shows no control characters of a caller', async () => {
+    agent.script('event.sh', '#!/bin/bash\n');
+    await run(['event'], { env: { SCW_EVENT: '\u001b[31mred\u0007' } });
+    // eslint-disable-next-line no-control-regex -- control characters are what must not be there
+    assert.doesNotMatch((await agent.command(['runs', 'list'])).stdout, /[\u0000-\u0009\u000b-\u001f]/);
+  });
+});
+
+suite('stub', () => {
+  let agent: TestAgent;
+  before(async () => {
+    agent = await prepareAgent({ settings: { listen: { tls: ['0.0.0.0:8443'], plaintext: ['127.0.0.1:8080'] } } });
+  });
+  after(() => {
+    agent.remove();
+  });
+
+  test('prints a stub that bash accepts, with everything that it needs, and without the secret', async () => {
+    const { code, stdout } = await agent.command(['stub'], ['--script', "it's", '--host', 'securechange']);
+    assert.equal(code, 0);
+    assert.match(stdout, /^BAKED_URL='wss:\/\/localhost:8443'$/m);
+    assert.match(stdout, /^BAKED_SCRIPT='it'\\''s'$/m);
+    assert.ok(stdout.includes(agent.certificate.trim()));
+    assert.ok(!stdout.includes(agent.key.secret));
+    const file = path.join(agent.dir, 'stub.sh');
+    writeFileSync(file, stdout);
+    assert.deepEqual(await runCommand('/bin/bash', ['-n', file]), { code: 0, stdout: '', stderr: '' });
+  });
+  test('refuses a key that does not exist, contradictions, and a port that nobody knows', async () => {
+    isRefusal(await agent.command(['stub'], ['--key', 'nobody']), 64);
+    isRefusal(await agent.command(['stub'], ['--fail-open', '--fail-closed']), 64);
+    agent.configure({ listen: { plaintext: ['127.0.0.1:0'] } });
+    isRefusal(await agent.command(['stub']), 64);
+    isRefusal(await agent.command(['stub'], ['--plaintext']), 64);
+    assert.equal((await agent.command(['stub'], ['--url', 'wss://agent.example'])).code, 0);
+  });
+  test('refuses a timeout and a URL that no stub could use', async () => {
+    for (const args of [
+      ['--timeout', 'soon'],
+      ['--timeout', '90000'],
+      ['--url', 'http://a'],
+    ]) {
+      isRefusal(await agent.command(['stub'], ['--url', 'wss://a', ...args]), 64);
+    }
+  });
+});

@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { Gate } from '../../../agent/front/gate.ts';
+import { Nonces } from '../../../agent/front/nonces.ts';
+import { Penalties } from '../../../agent/front/penalties.ts';
+import { agentProof, formatAuthorization, stubProof, type Method } from '../../../protocol/auth.ts';
+import { Failure, type FailureCode } from '../../../protocol/failures.ts';
+
+const KEY = { id: 'pod-1', secret: 'k'.repeat(43), scripts: ['**'] };
+const NOW = 1_780_000_000_000;
+
+function failsWith(code: FailureCode, act: () => unknown): void {
+  assert.throws(act, (error: unknown) => error instanceof Failure && error.code === code);
+}
+
+suite('the gate', () => {
+  let counter = 0;
+
+  function opening(changes: {
+    secret?: string;
+    id?: string;
+    time?: number;
+    nonce?: string;
+    method?: Method;
+    signed?: Method;
+    audience?: string;
+  }) {
+    const { secret = KEY.secret, id = KEY.id, time = NOW / 1000, method = 'GET', signed = method, audience = 'agent.example' } = changes;
+    const nonce = changes.nonce ?? String((counter += 1)).padStart(32, '0');
+    const claim = { audience, key: id, time: String(time), nonce };
+    const headers = { 'mediator-audience': audience, authorization: formatAuthorization(claim, stubProof(secret, claim, signed)) };
+    return { method, path: '/v1/run', headers, address: '192.0.2.1' };
+  }
+
+  test('lets a right proof in, with the key and the agent’s proof', () => {
+    const gate = new Gate(['agent.example'], [KEY]);
+    const nonce = 'a'.repeat(32);
+    assert.deepEqual(gate.admit(opening({ nonce }), NOW), { key: KEY, proof: agentProof(KEY.secret, nonce) });
+  });
+  test('takes a clock that is 300 s away, and refuses 301', () => {
+    const gate = new Gate(['agent.example'], [KEY]);
+    for (const distance of [-300, 300]) gate.admit(opening({ time: NOW / 1000 + distance }), NOW);
+    for (const distance of [-301, 301]) failsWith('clock-skew', () => gate.admit(opening({ time: NOW / 1000 + distance }), NOW));
+  });
+  test('refuses a proof that was made for the other method', () => {
+    const gate = new Gate(['agent.example'], [KEY]);
+    failsWith('unauthorized', () => gate.admit(opening({ method: 'POST', signed: 'GET' }), NOW));
+    gate.admit(opening({ method: 'POST' }), NOW);
+  });
+  test('refuses a replay for as long as its time would be accepted, also when it was ahead', () => {
+    const gate = new Gate(['agent.example'], [KEY]);
+    const ahead = opening({ time: NOW / 1000 + 300 });
+    gate.admit(ahead, NOW);
+    for (const later of [0, 300_000, 599_000, 600_000]) failsWith('replayed', () => gate.admit(ahead, NOW + later));
+    failsWith('clock-skew', () => gate.admit(ahead, NOW + 601_000));
+  });
+  test('does not remember the nonce of a wrong proof: a stranger cannot use up those of others', () => {
+    const gate = new Gate(['agent.example'], [KEY]);
+    const nonce = 'b'.repeat(32);
+    failsWith('unauthorized', () => gate.admit(opening({ nonce, secret: 'w'.repeat(43) }), NOW));
+    gate.admit(opening({ nonce }), NOW);
+  });
+  test('counts wrong proofs and unknown keys against an address, and nothing else', () => {
+    const gate = new Gate(['agent.example'], [KEY]);
+    const often = (code: FailureCode, changes: Parameters<typeof opening>[0]): void => {
+      for (let count = 0; count < 40; count += 1) failsWith(code, () => gate.admit(opening(changes), NOW));
+    };
+    often('misdirected', { audience: 'other.example' });
+    often('clock-skew', { time: 0 });
+    gate.admit(opening({}), NOW);
+    for (let count = 0; count < 20; count += 1) failsWith('unauthorized', () => gate.admit(opening({ id: 'other' }), NOW));
+    failsWith('slow-down', () => gate.admit(opening({}), NOW));
+    gate.admit({ ...opening({}), address: '192.0.2.2' }, NOW);
+  });
+  test('knows new keys, and forgets old ones, when they are replaced', () => {
+    const gate = new Gate(['agent.example'], [KEY]);
+    gate.replaceKeys([{ ...KEY, id: 'pod-2' }]);
+    failsWith('unauthorized', () => gate.admit(opening({}), NOW));
+    gate.admit(opening({ id: 'pod-2' }), NOW);
+  });
+});
+
+suite('nonces', () => {
+  test('are forgotten once their time is over', () => {
+    const nonces = new Nonces();
+    nonces.use('a', 1000, 1000);
+    failsWith('replayed', () => {
+      nonces.use('a', 1000, 1300);
+    });
+    nonces.use('a', 1301, 1601);
+  });
+  test('are bounded in number', () => {
+    const nonces = new Nonces();
+    for (let count = 0; count < 500_000; count += 1) nonces.use(String(count), 1000, 1000);
+    failsWith('busy', () => {
+      nonces.use('one more', 1000, 1000);
+    });
+    nonces.use('later', 1400, 1400);
+  });
+});
+
+suite('penalties', () => {
+  test('forgive 20 failures, and one more every three seconds', () => {
+    const penalties = new Penalties();
+    for (let count = 0; count < 20; count += 1) {
+      penalties.check('a', NOW);
+      penalties.add('a', NOW);
+    }
+    const check = (later: number) => () => {
+      penalties.check('a', NOW + later);
+    };
+    failsWith('slow-down', check(0));
+    failsWith('slow-down', check(0));
+    check(3000)();
+    penalties.add('a', NOW + 3000);
+    failsWith('slow-down', check(3000));
+    check(60_000)();
+    penalties.check('b', NOW);
+  });
+  test('remember a bounded number of addresses', () => {
+    const penalties = new Penalties();
+    for (let count = 0; count < 20; count += 1) penalties.add('first', NOW);
+    for (let count = 0; count < 10_000; count += 1) penalties.add(String(count), NOW);
+    penalties.check('first', NOW);
+  });
+});

@@ -1,0 +1,200 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { after, afterEach, beforeEach, suite, test } from 'node:test';
+import { Journal } from '../../../agent/journal/journal.ts';
+import { lockState } from '../../../agent/journal/lock.ts';
+import { MIGRATIONS } from '../../../agent/journal/migrations.ts';
+import type { NewRow } from '../../../agent/journal/row.ts';
+import { ROOT } from '../../helpers/command.ts';
+import { temporaryFolder } from '../../helpers/folder.ts';
+
+const folder = temporaryFolder({ after });
+
+suite('the journal', () => {
+  let file: string;
+  let journal: Journal;
+  let count = 0;
+
+  beforeEach(() => {
+    file = path.join(folder, `journal-${(count += 1)}`, 'journal.db');
+    journal = new Journal(file);
+  });
+  afterEach(() => {
+    journal.close();
+  });
+
+  function row(fields: Partial<NewRow> & { id: string }): NewRow {
+    return {
+      token: `token of ${fields.id}`,
+      key: 'stub-1',
+      address: '192.0.2.1',
+      script: 'close.py',
+      sha256: 'ab',
+      host: 'securechange',
+      event: 'CLOSE',
+      ticket: '7',
+      subject: '',
+      requester: '',
+      stage: '',
+      identity: '',
+      args: ['a b', '\u{1f525}', ''],
+      env: { SCW_EVENT: 'CLOSE' },
+      timeout_ms: 1000,
+      stdin: 3,
+      rerun_of: null,
+      accepted: 1_780_000_000_000,
+      ...fields,
+    };
+  }
+
+  const ended = { outcome: 'exited', code: 3, stdout: 10, stderr: 20, message: '', reply: null, ended: 5 } as const;
+  const ids = (filter: Omit<Parameters<Journal['list']>[0], 'limit'>): string[] =>
+    journal.list({ limit: 100, ...filter }).map(({ id }) => id);
+
+  test('gives back what was put in, by id and by token', () => {
+    const given = row({ id: '1' });
+    journal.insert(given);
+    const known = journal.byId('1');
+    assert.ok(known);
+    for (const [name, value] of Object.entries(given))
+      assert.deepEqual(Object.entries(known).find(([field]) => field === name)?.[1], value, name);
+    assert.deepEqual(journal.byToken('token of 1'), known);
+    assert.equal(journal.byId('2'), undefined);
+    assert.equal(journal.byToken('1'), undefined);
+  });
+  test('takes a token once', () => {
+    journal.insert(row({ id: '1', token: 't' }));
+    assert.throws(() => journal.insert(row({ id: '2', token: 't' })));
+    assert.deepEqual(ids({}), ['1']);
+  });
+  test('knows which runs are open, oldest first', () => {
+    for (const id of ['3', '1', '2']) journal.insert(row({ id }));
+    journal.settle('2', ended);
+    assert.deepEqual(
+      journal.open().map(({ id }) => id),
+      ['1', '3'],
+    );
+  });
+  test('settles a run once: the first outcome stays', () => {
+    journal.insert(row({ id: '1' }));
+    journal.start('1', 4, 99, 'boot');
+    journal.settle('1', ended);
+    journal.settle('1', { ...ended, outcome: 'lost', code: 125 });
+    const known = journal.byId('1');
+    assert.deepEqual([known?.outcome, known?.code, known?.pid, known?.boot, known?.stdout], ['exited', 3, 99, 'boot', 10]);
+  });
+  test('says of a run that was refused in the end that it never started', () => {
+    journal.insert(row({ id: '1' }));
+    journal.start('1', 4, 0, '');
+    journal.settle('1', { ...ended, outcome: 'refused', code: 126 });
+    assert.equal(journal.byId('1')?.started, null);
+  });
+  test('remembers the first acknowledgement', () => {
+    journal.insert(row({ id: '1' }));
+    journal.acknowledge('1', 8);
+    journal.acknowledge('1', 9);
+    assert.equal(journal.byId('1')?.acknowledged, 8);
+  });
+  test('lists newest first, filtered by every field, page by page', () => {
+    journal.insert(row({ id: '1', script: 'a.py', ticket: '1' }));
+    journal.insert(row({ id: '2', script: 'a.py', event: 'CANCEL', key: 'other' }));
+    journal.insert(row({ id: '3', script: 'ab.py', ticket: '1' }));
+    journal.insert(row({ id: '4', script: 'a', ticket: '1' }));
+    journal.settle('4', ended);
+    assert.deepEqual(ids({}), ['4', '3', '2', '1']);
+    assert.deepEqual(ids({ ticket: '1' }), ['4', '3', '1']);
+    assert.deepEqual(ids({ script: 'a' }), ['4', '2', '1']);
+    assert.deepEqual(ids({ script: 'a.py' }), ['2', '1']);
+    assert.deepEqual(ids({ event: 'CANCEL' }), ['2']);
+    assert.deepEqual(ids({ outcome: 'exited' }), ['4']);
+    assert.deepEqual(ids({ key: 'other', event: 'CLOSE' }), []);
+    assert.deepEqual(ids({ before: '3' }), ['2', '1']);
+    assert.deepEqual(
+      journal.list({ limit: 2 }).map(({ id }) => id),
+      ['4', '3'],
+    );
+  });
+  test('takes a filter for what it is: no pattern, no SQL', () => {
+    journal.insert(row({ id: '1', script: 'a.py' }));
+    for (const text of ['*', '?', '[a]', 'a*', "' OR 1=1 --", '%', 'a_py']) {
+      assert.deepEqual(ids({ script: text }), [], text);
+      assert.deepEqual(ids({ ticket: text }), [], text);
+    }
+  });
+  test('is the same after it was closed, and after its process was killed', async () => {
+    journal.insert(row({ id: '1' }));
+    journal.close();
+    const program = `
+      const { Journal } = await import(${JSON.stringify(path.join(ROOT, 'agent/journal/journal.ts'))});
+      const journal = new Journal(process.argv[1]);
+      journal.insert({ ...JSON.parse(process.argv[2]), id: '2', token: '2' });
+      process.kill(process.pid, 'SIGKILL');`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program, file, JSON.stringify(row({ id: '0' }))], {
+      stdio: 'inherit',
+    });
+    assert.deepEqual(await once(child, 'exit'), [null, 'SIGKILL']);
+    journal = new Journal(file);
+    assert.deepEqual(ids({}), ['2', '1']);
+  });
+  test('of an earlier version is brought up to date, and keeps its runs', () => {
+    for (let version = 1; version < MIGRATIONS.length; version += 1) {
+      const old = path.join(folder, `old-${version}`, 'journal.db');
+      mkdirSync(path.dirname(old));
+      const database = new DatabaseSync(old);
+      for (const step of MIGRATIONS.slice(0, version)) database.exec(step);
+      database.exec(`PRAGMA user_version = ${version}`);
+      const columns = 'id, token, key, address, script, sha256, host, event, ticket, args, env, timeout_ms, stdin, accepted, outcome, code';
+      database.exec(
+        `INSERT INTO runs (${columns}) VALUES ('1', 't', 'k', '', 'a.py', '', 'generic', '', '', '[]', '{}', 1, 0, 1, 'exited', 0)`,
+      );
+      database.close();
+      const migrated = new Journal(old);
+      assert.equal(migrated.byId('1')?.outcome, 'exited');
+      assert.equal(migrated.byToken('t')?.id, '1');
+      migrated.insert(row({ id: '2' }));
+      migrated.close();
+    }
+  });
+  test('of a later version is refused, and left as it is', () => {
+    journal.close();
+    const database = new DatabaseSync(file);
+    database.exec(`PRAGMA user_version = ${MIGRATIONS.length + 1}`);
+    database.close();
+    assert.throws(() => new Journal(file));
+    const again = new DatabaseSync(file);
+    assert.deepEqual({ ...again.prepare('PRAGMA user_version').get() }, { user_version: MIGRATIONS.length + 1 });
+    again.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
+    again.close();
+    journal = new Journal(file);
+  });
+});
+
+suite('the lock of a state folder', () => {
+  test('is taken once, and can be taken again when it was given back', () => {
+    const state = path.join(folder, 'locked');
+    const unlock = lockState(state);
+    assert.throws(() => lockState(state));
+    lockState(path.join(folder, 'another'))();
+    unlock();
+    lockState(state)();
+  });
+  test('is free again when its holder was killed', async () => {
+    const state = path.join(folder, 'killed');
+    const program = `
+      const { lockState } = await import(${JSON.stringify(path.join(ROOT, 'agent/journal/lock.ts'))});
+      lockState(process.argv[1]);
+      console.log('locked');
+      setInterval(() => {}, 1000);`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program, state], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await once(child.stdout, 'data');
+    assert.throws(() => lockState(state));
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+    lockState(state)();
+  });
+});

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { after, suite, test } from 'node:test';
+import { Upload } from '../../../agent/runner/upload.ts';
+import { LIMITS } from '../../../protocol/constants.ts';
+import { Failure, type FailureCode } from '../../../protocol/failures.ts';
+import { temporaryFolder } from '../../helpers/folder.ts';
+
+const MIB = 1024 * 1024;
+
+suite('an upload', () => {
+  const folder = temporaryFolder({ after });
+  let count = 0;
+
+  function open(limit = 4 * MIB): { upload: Upload; file: string } {
+    const file = path.join(folder, String((count += 1)));
+    return { upload: new Upload(file, limit), file };
+  }
+
+  function fails(code: FailureCode, act: () => unknown): void {
+    assert.throws(act, (error: unknown) => error instanceof Failure && error.code === code);
+  }
+
+  test('without a byte is an empty stdin', () => {
+    const { upload, file } = open();
+    const { size, bytes } = upload.finish(0);
+    assert.deepEqual([size, bytes?.length ?? 0], [0, 0]);
+    assert.ok(!existsSync(file));
+  });
+  test('that is small stays in memory, byte for byte', () => {
+    const { upload, file } = open();
+    const all = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
+    for (const byte of all) upload.add(Buffer.from([byte]));
+    assert.deepEqual(upload.finish(256).bytes, all);
+    assert.ok(!existsSync(file));
+  });
+  test('that is longer becomes a file which only its owner can read', () => {
+    const { upload, file } = open();
+    const half = Buffer.alloc(40_000, 'a');
+    upload.add(half);
+    upload.add(half);
+    assert.equal(upload.finish(80_000).file, file);
+    assert.deepEqual(readFileSync(file), Buffer.concat([half, half]));
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+  });
+  test('is cut to its announced size: the rest was padding', () => {
+    const short = open();
+    short.upload.add(Buffer.from('abc\0\0\0\0'));
+    assert.deepEqual(short.upload.finish(3).bytes, Buffer.from('abc'));
+    const long = open();
+    long.upload.add(Buffer.alloc(MIB, 'x'));
+    assert.equal(long.upload.finish(100_000).file, long.file);
+    assert.equal(statSync(long.file).size, 100_000);
+    const empty = open();
+    empty.upload.add(Buffer.alloc(MIB));
+    assert.equal(empty.upload.finish(0).size, 0);
+  });
+  test('with fewer bytes than announced is refused', () => {
+    const { upload } = open();
+    upload.add(Buffer.from('abc'));
+    fails('stdin-incomplete', () => upload.finish(4));
+  });
+  test('may be as long as the limit, and padded beyond it by one message', () => {
+    const { upload } = open(MIB);
+    upload.add(Buffer.alloc(MIB));
+    upload.add(Buffer.alloc(LIMITS.message));
+    fails('stdin-too-large', () => {
+      upload.add(Buffer.from('x'));
+    });
+    const exact = open(MIB);
+    exact.upload.add(Buffer.alloc(MIB));
+    assert.equal(exact.upload.finish(MIB).size, MIB);
+    const more = open(MIB);
+    more.upload.add(Buffer.alloc(MIB + 1));
+    fails('stdin-too-large', () => more.upload.finish(MIB + 1));
+  });
+  test('of a million empty messages is an empty stdin, and holds no memory', () => {
+    const { upload } = open();
+    const before = process.memoryUsage().heapUsed;
+    const empty = (): Buffer => Buffer.alloc(0);
+    for (let count = 0; count < 1_000_000; count += 1) upload.add(empty());
+    assert.ok(process.memoryUsage().heapUsed - before < 100 * MIB);
+    assert.equal(upload.finish(0).size, 0);
+  });
+  test('that is abandoned leaves no file, whenever that is', () => {
+    for (const size of [0, 10, MIB]) {
+      const { upload, file } = open();
+      upload.add(Buffer.alloc(size));
+      upload.abandon();
+      upload.abandon();
+      assert.ok(!existsSync(file));
+    }
+  });
+});

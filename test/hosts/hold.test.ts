@@ -1,0 +1,116 @@
+/** No input holds the event loop of the runner for long: the worst that we could think of, each at the limit of what is looked into. */
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { KIND_NAMES } from '../../agent/config/kinds.ts';
+import { decodePayload } from '../../agent/hosts/payload.ts';
+import { REPLY_LIMIT, checkReply } from '../../agent/hosts/reply.ts';
+import { standIn } from '../../agent/hosts/stand-in.ts';
+import { readTicket } from '../../agent/hosts/ticket.ts';
+
+/** Milliseconds of processor time, which a busy machine does not change. What is allowed in reality is 50; on the slowest machine seen, most take 10. */
+const MOST = 50;
+const WARM = 3;
+
+const filled = (unit: string, head = '', tail = ''): string =>
+  head + unit.repeat(Math.floor((REPLY_LIMIT - head.length - tail.length) / unit.length)) + tail;
+const inTicket = (unit: string): string => filled(unit, '<ticket_info>', '</ticket_info>');
+const nested = (levels: number): string => '<a>'.repeat(levels) + '</a>'.repeat(levels);
+const numbered = (count: number, one: (index: number) => string): string =>
+  Array.from({ length: count }, (_, index) => one(index)).join('');
+
+const XML: Record<string, string> = {
+  'an XML bomb': `<!DOCTYPE l [<!ENTITY l0 "lol">${numbered(9, (index) => `<!ENTITY l${index + 1} "${`&l${index};`.repeat(10)}">`)}]><ticket_info><id>&l9;</id></ticket_info>`,
+  'entities, as many as fit': filled('<!ENTITY a "b">', '<!DOCTYPE x [', ']><ticket_info/>'),
+  'entities of different names': `<!DOCTYPE x [${numbered(2500, (index) => `<!ENTITY a${index} "b">`)}]><ticket_info>&a1;</ticket_info>`,
+  '5,900 elements of different names': `<ticket_info>${numbered(5900, (index) => `<a${index}/>`)}</ticket_info>`,
+  '2,900 pairs of different names': `<ticket_info>${numbered(2900, (index) => `<a${index}></a${index}>`)}</ticket_info>`,
+  'nested elements': nested(9000),
+  'elements side by side': inTicket('<a/>'),
+  'pairs of tags': inTicket('<a></a>'),
+  'the same element over and over': inTicket('<id>1</id>'),
+  'elements and spaces': inTicket(' <a> </a>'),
+  'elements that are never closed': filled('<a>'),
+  'closing tags': filled('</a>', '<ticket_info>'),
+  'text in one element': filled('x', '<ticket_info><id>', '</id></ticket_info>'),
+  'a long name': `<${'a'.repeat(32_000)}></${'a'.repeat(32_000)}>`,
+  attributes: filled(' a="b"', '<ticket_info', '/>'),
+  'attributes of different names': `<ticket_info${numbered(5000, (index) => ` a${index}="b"`)}/>`,
+  'attributes without a value': filled(' a', '<ticket_info', '/>'),
+  'a long attribute': filled('x', '<ticket_info a="', '"/>'),
+  quotes: filled('"', '<ticket_info ', '/>'),
+  'spaces in a tag': filled(' ', '<ticket_info', '/>'),
+  comments: inTicket('<!---->'),
+  CDATA: inTicket('<![CDATA[x]]>'),
+  instructions: inTicket('<?a b?>'),
+  'beginnings of all kinds': filled('<!--<![CDATA[<?<!', '<ticket_info>'),
+  'angle brackets': filled('<'),
+  ampersands: inTicket('&'),
+  colons: filled(':', '<a', '/>'),
+  'names of prototypes': inTicket('<__proto__>1</__proto__>'),
+  'NUL bytes': filled('\0'),
+  'line ends': inTicket('\r\n'),
+};
+
+const JSON_TEXTS: Record<string, string> = {
+  'beginnings of objects': filled('{\n'),
+  'ends of objects': filled('}\n'),
+  'beginnings, then ends': '{\n'.repeat(16_000) + '}\n'.repeat(16_000),
+  'small objects that are none': filled('{x}\n'),
+  'larger ones': filled(`{${' '.repeat(500)}x\n}\n`),
+  'empty objects': filled('{\n}\n'),
+  depth: filled('{"a":'),
+  'depth of arrays': filled('['),
+  'one long text': `{"result":"${'x'.repeat(60_000)}"}`,
+  'blank lines': filled(' \n'),
+};
+
+function processorTime(work: () => void): number {
+  const times = Array.from({ length: WARM }, () => {
+    const before = process.cpuUsage();
+    work();
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1000;
+  });
+  return Math.min(...times);
+}
+
+function assertQuick(what: string, work: () => void): void {
+  const time = processorTime(work);
+  assert.ok(time < MOST, `${what}: ${time} ms`);
+}
+
+suite(`at most ${MOST} ms of the event loop`, () => {
+  for (const [what, text] of Object.entries(XML)) {
+    const bytes = Buffer.from(text).subarray(0, REPLY_LIMIT);
+    test(`for XML: ${what}`, () => {
+      assertQuick('as a ticket', () => readTicket(bytes));
+      for (const kind of ['condition', 'assignment', 'risk'] as const)
+        assertQuick(`as the answer of ${kind}`, () => checkReply(kind, bytes, false));
+    });
+  }
+
+  for (const [what, text] of Object.entries(JSON_TEXTS)) {
+    const bytes = Buffer.from(text).subarray(0, REPLY_LIMIT);
+    test(`for a verdict: ${what}`, () => {
+      assertQuick('strict', () => checkReply('before', bytes, false));
+      assertQuick('last-json', () => checkReply('before', bytes, true));
+    });
+  }
+
+  test('for what is larger than is looked into, of every kind', () => {
+    const large = Buffer.from(inTicket('<a/>').repeat(1000));
+    assertQuick('as a ticket', () => readTicket(large));
+    for (const kind of KIND_NAMES) assertQuick(kind, () => checkReply(kind, large, true));
+  });
+
+  test('for the largest argument, Base64 or not', () => {
+    for (const unit of ['A', '=', '\n', 'A\n', '-_']) assertQuick(unit, () => decodePayload(unit.repeat(131_071 / unit.length)));
+  });
+
+  test('for a draft of 1 MiB that a stand-in is made for', () => {
+    for (const unit of ['<uuid>', '<uuid>a</uuid>', `<uuid>${'a'.repeat(64)}`]) {
+      const draft = Buffer.from(unit.repeat(Math.floor((1024 * 1024) / unit.length)));
+      assertQuick(unit, () => standIn('risk', true, '', () => draft));
+    }
+  });
+});
