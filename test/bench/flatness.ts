@@ -10,13 +10,7 @@ import type { Workplace } from './workplace.ts';
 
 export async function measureScripts(place: Workplace, scripts: number, rounds: number): Promise<Result> {
   const [few, many] = [await idleAgent(place), await idleAgent(place)];
-  for (let index = 0; index < scripts; index += 1) {
-    const folder = path.join(many.scripts, `group-${index % 100}`);
-    mkdirSync(folder, { recursive: true, mode: 0o755 });
-    const file = path.join(folder, `script-${index}.sh`);
-    copyFileSync('/dev/null', file);
-    chmodSync(file, 0o755);
-  }
+  addScripts(many, scripts);
   return compare('flat_scripts', many, few, rounds);
 }
 
@@ -29,7 +23,18 @@ export async function measureJournal(place: Workplace, runs: number, rounds: num
   return compare('flat_journal', many, few, rounds);
 }
 
-async function idleAgent(place: Workplace): Promise<TestAgent> {
+export function addScripts(agent: TestAgent, count: number): void {
+  for (let index = 0; index < count; index += 1) {
+    const folder = path.join(agent.scripts, `group-${index % 100}`);
+    mkdirSync(folder, { recursive: true, mode: 0o755 });
+    const file = path.join(folder, `script-${index}.sh`);
+    copyFileSync('/dev/null', file);
+    chmodSync(file, 0o755);
+  }
+}
+
+/** An agent that was not started yet, with a script `true`. */
+export async function idleAgent(place: Workplace): Promise<TestAgent> {
   const agent = await prepareAgent();
   agent.script('true', '#!/bin/true\n');
   place.atEnd(async () => {
@@ -59,7 +64,7 @@ async function compare(name: RowName, many: TestAgent, few: TestAgent, rounds: n
 }
 
 /** Copies the one run of a journal that nobody has open, with other ids and tokens. */
-function multiplyRuns(file: string, count: number): void {
+export function multiplyRuns(file: string, count: number): void {
   const database = new DatabaseSync(file);
   const columns = database
     .prepare("SELECT name FROM pragma_table_info('runs')")

@@ -5,7 +5,11 @@ import { WebSocket } from 'ws';
 import { SUBPROTOCOL } from '../../protocol/constants.ts';
 import { decodeAgentMessage } from '../../protocol/records.ts';
 import type { TestAgent } from '../helpers/agent.ts';
-import { authHeaders, newToken, startMessage } from '../helpers/stub.ts';
+import { authHeaders, startMessage } from '../helpers/stub.ts';
+
+const MIB = 1024 * 1024;
+/** As a stub that has dd. */
+const ACCEPT = { frame: MIB, bulk: 2 };
 
 export type Call = () => Promise<void>;
 
@@ -24,13 +28,14 @@ export async function rateOf(call: Call, concurrency: number, seconds: number): 
 }
 
 /** One invocation over the wire, to the terminal record and the acknowledgement. */
-export function invocation(agent: TestAgent, script: string, transport: 'ws' | 'wss' = 'ws'): Call {
-  const url = `${agent.urls[transport]}/v1/run`;
+export function invocation(agent: TestAgent, script: string, { args = [], stdin }: { args?: string[]; stdin?: Buffer } = {}): Call {
+  const url = `${agent.urls.ws}/v1/run`;
   return async () => {
-    const ws = new WebSocket(url, [SUBPROTOCOL], { ca: agent.certificate, perMessageDeflate: false, headers: authHeaders(agent) });
+    const ws = new WebSocket(url, [SUBPROTOCOL], { perMessageDeflate: false, headers: authHeaders(agent) });
     ws.once('open', () => {
-      ws.send(JSON.stringify(startMessage({ script, token: newToken() })));
-      ws.send(JSON.stringify({ type: 'end', stdin: 0 }));
+      ws.send(JSON.stringify(startMessage({ script, args, accept: ACCEPT })));
+      for (let from = 0; from < (stdin?.length ?? 0); from += MIB) ws.send(stdin?.subarray(from, from + MIB) ?? '', { binary: true });
+      ws.send(JSON.stringify({ type: 'end', stdin: stdin?.length ?? 0 }));
     });
     let code: number | undefined;
     ws.on('message', (data: Buffer) => {
