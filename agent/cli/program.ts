@@ -3,21 +3,17 @@ import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { z } from 'zod';
 import { HOSTS, type Start } from '../../protocol/messages.ts';
-import { OUTCOME_NAMES } from '../../protocol/outcomes.ts';
 import { check } from './check.ts';
 import { init, type InitOptions } from './init.ts';
+import { configured, exit, listing, type WithConfig } from './options.ts';
 import { run } from './run.ts';
-import { cancelRun, listRuns, logs, rerun, showRun, type ListOptions } from './runs.ts';
+import { addRuns } from './runs-commands.ts';
 import { listScripts, showScript } from './scripts.ts';
 import { addSimulate } from './simulate/command.ts';
 import { serve, serveFront, serveRunner } from './serve.ts';
 import { stub, type StubOptions } from './stub.ts';
 import { listTasks, showTask, testTask } from './tasks.ts';
 import { Concluded, EXIT_USAGE, readConfig } from './terminal.ts';
-
-interface WithConfig {
-  config: string;
-}
 
 export function createProgram(): Command {
   const program = new Command('mediator-agent')
@@ -102,44 +98,9 @@ export function createProgram(): Command {
     exit(await testTask(readConfig(config), name));
   });
 
-  const runs = program.command('runs').description('the runs, present and past');
-  listing(runs.command('list').description('newest first'))
-    .option('--ticket <id>', 'of this SecureChange ticket')
-    .option('--script <name>', 'of this script')
-    .option('--event <event>', 'of this event')
-    .addOption(new Option('--outcome <outcome>', 'that ended so').choices(OUTCOME_NAMES))
-    .option('--key <id>', 'of this key')
-    .option('--limit <count>', 'at most so many', '100')
-    .action(({ config, ...options }: WithConfig & ListOptions) => listRuns(readConfig(config), options));
-  listing(runs.command('show <run>').description('everything that is known of a run')).action(
-    (id: string, { config, ...options }: WithConfig & { json?: boolean }) => showRun(readConfig(config), id, options),
-  );
-  configured(runs.command('logs <run>').description('what a run printed, stdout on stdout, stderr on stderr'))
-    .option('-f, --follow', 'exit with the exit code of the run')
-    .action(async (id: string, { config, ...options }: WithConfig & { follow?: boolean }) =>
-      exit(await logs(readConfig(config), id, options)),
-    );
-  configured(runs.command('cancel <run>').description('end a run that goes on')).action((id: string, { config }: WithConfig) =>
-    cancelRun(readConfig(config), id),
-  );
-  configured(runs.command('rerun <run>').description('run the script once more with the same input')).action(
-    async (id: string, { config }: WithConfig) => exit(await rerun(readConfig(config), id)),
-  );
-
+  addRuns(program);
   addSimulate(program);
   return program;
-}
-
-function configured(command: Command): Command {
-  return command.requiredOption('--config <file>', 'the agent.yaml to use');
-}
-
-function listing(command: Command): Command {
-  return configured(command).option('--json', 'one JSON object a line');
-}
-
-function exit(code: number): void {
-  process.exitCode = code;
 }
 
 function version(): string {

@@ -2,9 +2,10 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
-import { z } from 'zod';
-import { Failure } from '../../protocol/failures.ts';
-import { MIGRATIONS } from './migrations.ts';
+import { lastLink, putIntoChain, type Head } from './chain.ts';
+import { Flusher } from './flush.ts';
+import { migrate, transaction } from './schema.ts';
+import { Pruning } from './pruning.ts';
 import { Row, type JournalRow, type NewRow, type Settlement } from './row.ts';
 
 export interface RunFilter {
@@ -20,6 +21,10 @@ export interface RunFilter {
 
 export class Journal {
   readonly #db: DatabaseSync;
+  readonly #flusher: Flusher;
+  /** What retention does. */
+  readonly pruning: Pruning;
+  #head: Head;
   readonly #insert;
   readonly #start;
   readonly #settle;
@@ -36,15 +41,19 @@ export class Journal {
     this.#db = new DatabaseSync(file);
     this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;');
     migrate(this.#db);
+    this.#flusher = new Flusher(`${file}-wal`);
+    this.pruning = new Pruning(this.#db);
+    this.#head = lastLink(this.#db);
     const columns =
-      'id, token, key, address, script, sha256, host, event, ticket, args, env, timeout_ms, stdin, rerun_of, accepted, subject, requester, stage, identity';
+      'id, token, key, address, script, sha256, host, event, ticket, args, env, timeout_ms, stdin, stdin_sha256, rerun_of, accepted, subject, requester, stage, identity';
     const values = columns.replace(/\w+/g, (name) => `:${name}`);
     this.#insert = this.#db.prepare(`INSERT INTO runs (${columns}) VALUES (${values})`);
     this.#start = this.#db.prepare('UPDATE runs SET started = ?, pid = ?, boot = ? WHERE id = ?');
     this.#settle = this.#db.prepare(
       `UPDATE runs SET outcome = :outcome, code = :code, stdout = :stdout, stderr = :stderr, message = :message, ended = :ended, reply = :reply,
+         stdout_sha256 = :stdout_sha256, stderr_sha256 = :stderr_sha256,
          started = CASE WHEN :outcome = 'refused' THEN NULL ELSE started END -- it was announced, and did not come to it
-       WHERE id = :id AND outcome IS NULL`,
+       WHERE id = :id AND outcome IS NULL RETURNING *`,
     );
     this.#acknowledge = this.#db.prepare('UPDATE runs SET acknowledged = ? WHERE id = ? AND acknowledged IS NULL');
     this.#byId = this.#db.prepare('SELECT * FROM runs WHERE id = ?');
@@ -64,8 +73,19 @@ export class Journal {
     this.#start.run(started, pid, boot, id);
   }
 
-  settle(id: string, settlement: Settlement): void {
-    this.#settle.run({ id, ...settlement });
+  /** Ends a run and puts it at the end of the chain. Returns its place, or undefined if it had ended already. */
+  settle(id: string, settlement: Settlement): Head | undefined {
+    const head = transaction(this.#db, () => {
+      const row = this.#settle.get({ id, ...settlement });
+      return row === undefined ? undefined : putIntoChain(this.#db, this.#head, row);
+    });
+    if (head !== undefined) this.#head = head; // not before it is committed: the disk may be full
+    return head;
+  }
+
+  /** Resolves when everything up to now would survive a power cut. @throws a system error */
+  flush(): Promise<void> {
+    return this.#flusher.flush();
   }
 
   acknowledge(id: string, at: number): void {
@@ -111,23 +131,10 @@ export class Journal {
 
   close(): void {
     this.#db.close();
+    this.#flusher.close();
   }
 }
 
 function parse(row: Record<string, SQLOutputValue> | undefined): JournalRow | undefined {
   return row === undefined ? undefined : Row.parse(row);
-}
-
-function migrate(db: DatabaseSync): void {
-  const version = z.object({ user_version: z.number() }).parse(db.prepare('PRAGMA user_version').get()).user_version;
-  if (version > MIGRATIONS.length) {
-    throw new Failure(
-      'internal',
-      `the journal has schema version ${version}, this agent knows up to ${MIGRATIONS.length}; install a newer one`,
-    );
-  }
-  for (const [index, step] of MIGRATIONS.entries()) {
-    if (index < version) continue;
-    db.exec(`BEGIN; ${step}; PRAGMA user_version = ${index + 1}; COMMIT;`);
-  }
 }

@@ -44,4 +44,22 @@ export const MIGRATIONS: readonly string[] = [
      at    INTEGER NOT NULL
    ) STRICT;
    CREATE INDEX attachments_run ON attachments (run);`,
+
+  // Digests are SHA-256 in lower-case hex; empty in runs from before this step.
+  `ALTER TABLE runs ADD COLUMN stdin_sha256 TEXT NOT NULL DEFAULT '';
+   ALTER TABLE runs ADD COLUMN stdout_sha256 TEXT NOT NULL DEFAULT '';
+   ALTER TABLE runs ADD COLUMN stderr_sha256 TEXT NOT NULL DEFAULT '';
+   ALTER TABLE runs ADD COLUMN seq INTEGER;       -- 1, 2, 3 … in the order in which runs ended: the place in the chain
+   ALTER TABLE runs ADD COLUMN link TEXT;         -- chain.ts
+   ALTER TABLE runs ADD COLUMN removed INTEGER;   -- when retention removed its folder in the spool
+   CREATE UNIQUE INDEX runs_seq ON runs (seq) WHERE seq IS NOT NULL;
+   CREATE INDEX runs_spooled ON runs (seq) WHERE seq IS NOT NULL AND removed IS NULL;
+   CREATE TABLE chain (                            -- one row: what the chain continues
+     seq  INTEGER NOT NULL,                       -- of the last run that retention took from its beginning; 0 if none
+     link TEXT NOT NULL
+   ) STRICT;
+   INSERT INTO chain VALUES (0, '');`,
 ];
+
+/** With this version came the chain; runs that had ended before are put into it then, and never later. */
+export const CHAINED = 3;

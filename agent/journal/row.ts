@@ -17,6 +17,7 @@ export const Row = z.object({
   env: z.string().transform((text) => z.record(z.string(), z.string()).parse(JSON.parse(text))),
   timeout_ms: z.number(),
   stdin: z.number(),
+  stdin_sha256: z.string(),
   rerun_of: z.string().nullable(),
   accepted: z.number(),
   started: z.number().nullable(),
@@ -26,9 +27,14 @@ export const Row = z.object({
   outcome: z.enum(OUTCOME_NAMES).nullable(),
   code: z.number().nullable(),
   stdout: z.number(),
+  stdout_sha256: z.string(),
   stderr: z.number(),
+  stderr_sha256: z.string(),
   message: z.string(),
   acknowledged: z.number().nullable(),
+  seq: z.number().nullable(),
+  link: z.string().nullable(),
+  removed: z.number().nullable(),
   subject: z.string(),
   requester: z.string(),
   stage: z.string(),
@@ -39,19 +45,19 @@ export const Row = z.object({
     .nullable(),
 });
 
-/** One run as the journal knows it. Times are milliseconds since the epoch, sizes bytes. */
+/** One run as the journal knows it. Times are milliseconds since the epoch, sizes bytes, digests SHA-256 in hex. */
 export type JournalRow = z.output<typeof Row>;
 
-export type NewRow = Omit<
-  JournalRow,
-  'started' | 'ended' | 'pid' | 'boot' | 'outcome' | 'code' | 'stdout' | 'stderr' | 'message' | 'acknowledged' | 'reply'
->;
+/** What is known when a run is accepted. */
+export type NewRow = Omit<JournalRow, keyof Settlement | 'started' | 'pid' | 'boot' | 'acknowledged' | 'seq' | 'link' | 'removed'>;
 
 export interface Settlement {
   outcome: Outcome;
   code: number;
   stdout: number;
+  stdout_sha256: string;
   stderr: number;
+  stderr_sha256: string;
   message: string;
   /** What callers get as stdout instead of the script's own; null for the script's own. */
   reply: Buffer | null;

@@ -11,6 +11,7 @@ import { sendWebRequest, type WebRequest } from '../tasks/web-request.ts';
 import { readSecrets } from './environment.ts';
 import type { Invocation } from './invocation.ts';
 import type { Registry } from './registry.ts';
+import { stdinFrom } from './spool.ts';
 import type { RunView } from './view.ts';
 
 /** What came with the event. */
@@ -53,7 +54,7 @@ async function runScript(task: Task, script: string, timeOut: number, input: Eve
     script,
     args: payload === undefined ? invocation.args : [],
     patience: Math.min(timeOut * 1000, invocation.patience ?? Infinity),
-    stdin: { size: bytes.length, bytes, file: undefined },
+    stdin: stdinFrom(bytes),
     extra: { MEDIATOR_TASK: task.name, MEDIATOR_CUSTOM_DATA: JSON.stringify(task['custom-data']) },
   });
   const cancel = (): void => parts.registry.liveById(view.id)?.end({ outcome: 'cancelled', message: 'the run of its event was ended' });

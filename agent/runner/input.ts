@@ -8,6 +8,7 @@ import { LIMITS } from '../../protocol/constants.ts';
 import { Failure } from '../../protocol/failures.ts';
 import type { Manifest } from '../catalog/manifest.ts';
 import { decodePayload } from '../hosts/payload.ts';
+import { NOTHING } from './digest.ts';
 import type { Invocation } from './invocation.ts';
 import type { Stdin } from './spool.ts';
 
@@ -17,7 +18,7 @@ export interface ScriptInput {
   env: { MEDIATOR_PAYLOAD_FILE?: string };
 }
 
-const NOTHING: Stdin = { size: 0, bytes: undefined, file: undefined };
+const NO_STDIN: Stdin = { ...NOTHING, bytes: undefined, file: undefined };
 
 /** Refuses a payload that the script could not be given. @throws Failure `argument-too-long` */
 export function checkInput(invocation: Invocation, manifest: Manifest): void {
@@ -36,7 +37,7 @@ export function inputOf(folder: string, invocation: Invocation, manifest: Manife
   const { host, args, stdin } = invocation;
   if (isPayloadOnStdin(invocation) && stdin.file !== undefined) {
     const argument = manifest.payload === 'file' ? [] : [readFileSync(stdin.file).toString('base64')];
-    return { args: argument, stdin: NOTHING, env: { MEDIATOR_PAYLOAD_FILE: stdin.file } };
+    return { args: argument, stdin: NO_STDIN, env: { MEDIATOR_PAYLOAD_FILE: stdin.file } };
   }
   const payload = host === 'checkpoint' ? decodePayload(args[0]) : undefined;
   if (payload === undefined) return { args, stdin, env: {} };

@@ -1,9 +1,11 @@
 /** The beginning and the end of a run: in spool, journal, registry and log, in the order in which nothing can be lost. */
 import { identityOf } from '../hosts/identity.ts';
 import { readTicket, type Ticket } from '../hosts/ticket.ts';
+import type { Head } from '../journal/chain.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Logger } from '../log.ts';
 import type { Conclusion } from './conclusion.ts';
+import { totalsOf } from './digest.ts';
 import type { Invocation } from './invocation.ts';
 import type { Registry } from './registry.ts';
 import { Run } from './run.ts';
@@ -69,7 +71,13 @@ export class Ledger {
     const origin = { id, token, key, address, host, event, args, env: subject.env, rerun_of: rerunOf };
     const { subject: title, requester, stage } = ticket;
     const about = { ticket: ticket.id, subject: title, requester, stage, identity };
-    const what = { script: subject.name, sha256: subject.sha256, timeout_ms: subject.timeout, stdin: stdin.size };
+    const what = {
+      script: subject.name,
+      sha256: subject.sha256,
+      timeout_ms: subject.timeout,
+      stdin: stdin.size,
+      stdin_sha256: stdin.sha256,
+    };
     try {
       journal.insert({ ...origin, ...about, ...what, accepted: Date.now() });
     } catch (error) {
@@ -86,14 +94,19 @@ export class Ledger {
   /** The end: the journal first, then those who wait. */
   settle({ run, log }: Pick<Recorded, 'run' | 'log'>, { outcome, code, message, survivors, reply }: Conclusion): void {
     const sizes = { stdout: run.printed('stdout'), stderr: run.printed('stderr') };
+    let place: Head | undefined;
     try {
-      this.#parts.journal.settle(run.id, { outcome, code, ...sizes, message, reply, ended: Date.now() });
+      const totals = totalsOf(run.measured('stdout'), run.measured('stderr'));
+      place = this.#parts.journal.settle(run.id, { outcome, code, ...totals, message, reply, ended: Date.now() });
+      this.#parts.journal.flush().catch((error: unknown) => {
+        log.error({ err: error }, 'the disk does not take the journal');
+      });
     } catch (error) {
       log.error({ err: error, outcome, code }, 'the journal could not be written; the caller is told, the history will say lost');
     }
     this.#parts.registry.remove(run);
     if (survivors.length > 0) log.error({ survivors }, 'processes of the run outlived KILL');
-    log.info({ outcome, code, ...sizes, ...(message === '' ? {} : { reason: message }) }, 'run ended');
+    log.info({ outcome, code, ...sizes, ...(message === '' ? {} : { reason: message }), ...place }, 'run ended');
     run.settle({ outcome: outcomeForCaller(outcome, code), code, ...sizes, stdout: reply?.length ?? sizes.stdout, message }, reply);
   }
 }

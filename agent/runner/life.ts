@@ -127,6 +127,7 @@ export class Life {
 
   async #carryOut(accepted: Accepted): Promise<void> {
     const { run, script, plan, stdin, log, since } = accepted;
+    await this.#parts.journal.flush(); // a power cut must not make us forget that it may have started
     const invocation = { ...accepted.invocation, stdin };
     const waited = performance.now() - since;
     const patience = (invocation.patience ?? Infinity) - waited;

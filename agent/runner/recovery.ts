@@ -6,6 +6,7 @@ import type { Journal } from '../journal/journal.ts';
 import type { JournalRow, Settlement } from '../journal/row.ts';
 import type { Logger } from '../log.ts';
 import { endTree, isMarked } from '../process/tree.ts';
+import { totalsOf } from './digest.ts';
 import { markOf } from './plan.ts';
 import type { Spool } from './spool.ts';
 
@@ -17,7 +18,7 @@ export async function recover(parts: { journal: Journal; spool: Spool; log: Logg
   await Promise.all(
     parts.journal.open().map(async (row) => {
       const survivors = await endTree({ pid: firstProcessOf(row), mark: markOf(row.id) }, grace);
-      const settlement = settlementOf(row, parts.spool);
+      const settlement = await settlementOf(row, parts.spool);
       parts.journal.settle(row.id, settlement);
       parts.log.warn({ run: row.id, script: row.script, outcome: settlement.outcome, survivors }, 'run recovered after a crash');
     }),
@@ -31,8 +32,12 @@ function firstProcessOf({ id, pid, boot }: JournalRow): number | undefined {
   return pid !== null && boot === BOOT && isMarked(pid, markOf(id)) ? pid : undefined;
 }
 
-function settlementOf(row: JournalRow, spool: Spool): Settlement {
-  const rest = { stdout: spool.size(row.id, 'stdout'), stderr: spool.size(row.id, 'stderr'), ended: Date.now(), reply: null };
+async function settlementOf(row: JournalRow, spool: Spool): Promise<Settlement> {
+  const rest = {
+    ...totalsOf(await spool.measure(row.id, 'stdout'), await spool.measure(row.id, 'stderr')),
+    ended: Date.now(),
+    reply: null,
+  };
   return row.started === null && rest.stdout + rest.stderr === 0
     ? {
         outcome: 'refused',

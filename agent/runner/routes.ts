@@ -6,7 +6,7 @@ import { Failure, statusOf } from '../../protocol/failures.ts';
 import { OUTCOME_NAMES } from '../../protocol/outcomes.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Runner } from './runner.ts';
-import { describeScript, listTasks, summarize, time } from './summaries.ts';
+import { describeRun, describeScript, listTasks, summarize } from './summaries.ts';
 
 const Filter = z.strictObject({
   ticket: z.string().optional(),
@@ -46,11 +46,8 @@ async function route(request: IncomingMessage, runner: Runner, catalog: Catalog)
       return { status: 'ok', ...runner.status };
     case 'GET v1 runs':
       return { runs: runner.list(parseFilter(url)).map(summarize) };
-    case 'GET v1 runs :name': {
-      const row = runner.row(name ?? '');
-      const { args, env, address, sha256, timeout_ms, rerun_of, pid } = row;
-      return { ...summarize(row), args, env, address, sha256, timeout_ms, rerun_of, pid, acknowledged: time(row.acknowledged) };
-    }
+    case 'GET v1 runs :name':
+      return describeRun(runner.row(name ?? ''));
     case 'POST v1 runs :name cancel':
       runner.cancel(name ?? '', 'an operator');
       return {};

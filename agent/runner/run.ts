@@ -1,6 +1,7 @@
 /** A run that goes on: its state, its streams, and those who wait for them. */
 import path from 'node:path';
 import type { Stream, Terminal } from '../../protocol/records.ts';
+import type { Measured } from './digest.ts';
 import { SpoolFile } from './spool.ts';
 import { readSpool, type RunView } from './view.ts';
 
@@ -50,6 +51,11 @@ export class Run implements RunView {
   /** Bytes that the script has printed. */
   printed(stream: Stream): number {
     return this.#files[stream].length;
+  }
+
+  /** The same with their digest. */
+  measured(stream: Stream): Measured {
+    return this.#files[stream].measured;
   }
 
   length(stream: Stream): number {

@@ -38,7 +38,7 @@ export class Runner {
     return this.#parts.spool.incoming(name);
   }
 
-  /** Begins the run of an invocation, or finds the one that its token began before. Resolves when it is in the journal: *accepted*. @throws Failure */
+  /** Begins the run of an invocation, or finds the one that its token began before. Resolves when it is in the journal, on the disk: *accepted*. @throws Failure */
   async submit(invocation: Invocation): Promise<RunView> {
     const { token, key } = invocation;
     const arriving = this.#arriving.get(token);
@@ -118,10 +118,14 @@ export class Runner {
   }
 
   async #begin(invocation: Invocation): Promise<RunView> {
-    if (invocation.script === undefined) return this.#events.begin(invocation);
-    return this.#life.begin(invocation.script, invocation, () => {
-      this.#checkOpen();
-    });
+    const view =
+      invocation.script === undefined
+        ? this.#events.begin(invocation)
+        : await this.#life.begin(invocation.script, invocation, () => {
+            this.#checkOpen();
+          });
+    await this.#parts.journal.flush();
+    return view;
   }
 
   #checkOpen(): void {

@@ -1,8 +1,10 @@
 /** The spool: one folder a run, with its stdin, stdout and stderr as files. */
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { Failure } from '../../protocol/failures.ts';
 import type { Stream } from '../../protocol/records.ts';
+import { NOTHING, measure, measureFile, type Measured } from './digest.ts';
 
 /** A stdin that is not longer stays in memory until the script has it. */
 export const SMALL = 64 * 1024;
@@ -11,8 +13,7 @@ const INCOMING = 'incoming';
 const MODE = 0o600;
 
 /** The whole stdin of an invocation. */
-export interface Stdin {
-  size: number;
+export interface Stdin extends Measured {
   /** All of it, if it is small. */
   bytes: Buffer | undefined;
   /** Its file, unless it is empty. */
@@ -56,14 +57,14 @@ export class Spool {
   /** The stdin of an earlier run, for a rerun. */
   stdinOf(run: string, size: number): Stdin {
     const file = path.join(this.folder(run), 'stdin');
-    if (size === 0) return { size, bytes: undefined, file: undefined };
+    if (size === 0) return { ...NOTHING, bytes: undefined, file: undefined };
     if (!existsSync(file)) throw new Failure('unknown-run', `the stdin of run ${run} is no longer in the spool; call the script anew`);
-    return { size, bytes: readFileSync(file), file: undefined };
+    return stdinFrom(readFileSync(file));
   }
 
-  /** Bytes of a stream that are on disk. */
-  size(run: string, stream: Stream): number {
-    return statSync(path.join(this.folder(run), stream), { throwIfNoEntry: false })?.size ?? 0;
+  /** What is on disk of a stream. */
+  measure(run: string, stream: Stream): Promise<Measured> {
+    return measureFile(path.join(this.folder(run), stream));
   }
 
   remove(run: string): void {
@@ -76,9 +77,15 @@ export class Spool {
   }
 }
 
+/** A stdin that is in memory. */
+export function stdinFrom(bytes: Buffer): Stdin {
+  return { ...measure(bytes), bytes, file: undefined };
+}
+
 /** A file that only grows. It comes into being with its first byte. */
 export class SpoolFile {
   readonly file: string;
+  readonly #digest = createHash('sha256');
   #fd: number | undefined;
   #length = 0;
 
@@ -90,12 +97,18 @@ export class SpoolFile {
     return this.#length;
   }
 
+  /** What was written so far. */
+  get measured(): Measured {
+    return { size: this.#length, sha256: this.#digest.copy().digest('hex') };
+  }
+
   /** @throws Failure `spool-full` */
   append(chunk: Buffer): void {
     try {
       this.#fd ??= openSync(this.file, 'wx', MODE);
       for (let written = 0; written < chunk.length;) {
         const count = writeSync(this.#fd, chunk, written);
+        this.#digest.update(chunk.subarray(written, written + count));
         written += count;
         this.#length += count;
       }

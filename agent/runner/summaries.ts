@@ -73,6 +73,14 @@ export function summarize(row: JournalRow): RunSummary {
   };
 }
 
+/** Everything that is known of a run. */
+export function describeRun(row: JournalRow): RunSummary & Record<string, unknown> {
+  const { args, env, address, sha256, timeout_ms, rerun_of, pid, stdin_sha256, stdout_sha256, stderr_sha256, seq, link } = row;
+  const moments = { acknowledged: time(row.acknowledged), removed: time(row.removed) };
+  const digests = { stdin_sha256, stdout_sha256, stderr_sha256, seq, link };
+  return { ...summarize(row), args, env, address, sha256, timeout_ms, rerun_of, pid, ...moments, ...digests };
+}
+
 export function listTasks(root: string): TaskSummary[] {
   const real = realpathSync(root);
   const entries = readTasks(real, (file) => {

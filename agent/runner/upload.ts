@@ -2,7 +2,11 @@
 import { readFileSync, rmSync, truncateSync } from 'node:fs';
 import { LIMITS } from '../../protocol/constants.ts';
 import { Failure } from '../../protocol/failures.ts';
-import { SMALL, SpoolFile, type Stdin } from './spool.ts';
+import { measureFile } from './digest.ts';
+import { SMALL, SpoolFile, stdinFrom, type Stdin } from './spool.ts';
+
+/** Many small messages are put together: each costs more than its bytes. */
+const PIECES = 64;
 
 export class Upload {
   readonly #file: SpoolFile;
@@ -19,12 +23,18 @@ export class Upload {
     this.#limit = limit;
   }
 
+  /** In how many pieces it is in memory. */
+  get pieces(): number {
+    return this.#chunks.length;
+  }
+
   /** @throws Failure `stdin-too-large` or `spool-full` */
   add(chunk: Buffer): void {
     if (chunk.length === 0) return;
     this.#received += chunk.length;
     if (this.#received > this.#limit + LIMITS.message) throw this.#tooLarge();
     if (this.#received <= SMALL) {
+      if (this.#chunks.length >= PIECES) this.#chunks = [Buffer.concat(this.#chunks)];
       this.#chunks.push(chunk);
       return;
     }
@@ -36,20 +46,20 @@ export class Upload {
    * @param size the true number of bytes; what was received beyond it is padding
    * @throws Failure `stdin-too-large` or `stdin-incomplete`
    */
-  finish(size: number): Stdin {
+  async finish(size: number): Promise<Stdin> {
     if (size > this.#limit) throw this.#tooLarge();
     if (size > this.#received) {
       throw new Failure('stdin-incomplete', `${this.#received} bytes of stdin arrived, ${size} were announced; nothing was started`);
     }
     this.#file.close();
     if (this.#file.length === 0) {
-      const bytes = Buffer.concat(this.#chunks).subarray(0, size);
-      return { size, bytes, file: undefined };
+      return stdinFrom(Buffer.concat(this.#chunks).subarray(0, size));
     }
-    const { file } = this.#file;
+    const { file, measured } = this.#file;
     truncateSync(file, size);
     // With its padding, a small stdin may have been too long for memory. It is looked into all the same.
-    return { size, bytes: size <= SMALL ? readFileSync(file) : undefined, file };
+    if (size <= SMALL) return { ...stdinFrom(readFileSync(file)), file };
+    return { ...(size === measured.size ? measured : await measureFile(file)), bytes: undefined, file };
   }
 
   /** Forgets everything. Harmless after {@link finish}, once the spool has taken the file. */

@@ -5,6 +5,8 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, afterEach, beforeEach, suite, test } from 'node:test';
+import { Audit } from '../../../agent/journal/audit.ts';
+import { nextLink } from '../../../agent/journal/chain.ts';
 import { Journal } from '../../../agent/journal/journal.ts';
 import { lockState } from '../../../agent/journal/lock.ts';
 import { MIGRATIONS } from '../../../agent/journal/migrations.ts';
@@ -45,13 +47,15 @@ suite('the journal', () => {
       env: { SCW_EVENT: 'CLOSE' },
       timeout_ms: 1000,
       stdin: 3,
+      stdin_sha256: 'cd',
       rerun_of: null,
       accepted: 1_780_000_000_000,
       ...fields,
     };
   }
 
-  const ended = { outcome: 'exited', code: 3, stdout: 10, stderr: 20, message: '', reply: null, ended: 5 } as const;
+  const totals = { stdout: 10, stdout_sha256: 'aa', stderr: 20, stderr_sha256: 'bb' };
+  const ended = { outcome: 'exited', code: 3, ...totals, message: '', reply: null, ended: 5 } as const;
   const ids = (filter: Omit<Parameters<Journal['list']>[0], 'limit'>): string[] =>
     journal.list({ limit: 100, ...filter }).map(({ id }) => id);
 
@@ -86,6 +90,107 @@ suite('the journal', () => {
     journal.settle('1', { ...ended, outcome: 'lost', code: 125 });
     const known = journal.byId('1');
     assert.deepEqual([known?.outcome, known?.code, known?.pid, known?.boot, known?.stdout], ['exited', 3, 99, 'boot', 10]);
+  });
+  test('puts what ends into a chain, in the order of the ends, and goes on with it after it was opened again', () => {
+    for (const id of ['1', '2', '3']) journal.insert(row({ id }));
+    const first = journal.settle('2', ended);
+    assert.equal(first?.seq, 1);
+    assert.equal(journal.settle('2', ended), undefined);
+    journal.close();
+    journal = new Journal(file);
+    assert.equal(journal.settle('1', ended)?.seq, 2);
+    assert.equal(journal.settle('3', ended)?.seq, 3);
+    const audit = new Audit(file);
+    const chain = [...audit.chain()];
+    assert.deepEqual(
+      chain.map(({ row: { id, seq } }) => [id, seq]),
+      [
+        ['2', 1],
+        ['1', 2],
+        ['3', 3],
+      ],
+    );
+    for (const {
+      row: { link },
+      expected,
+    } of chain)
+      assert.equal(link, expected);
+    assert.equal(chain[0]?.row.link, first.link);
+    audit.close();
+  });
+  test('has another link wherever a field of a run that has ended was changed', () => {
+    journal.insert(row({ id: '1' }));
+    journal.start('1', 4, 99, 'boot');
+    journal.settle('1', { ...ended, reply: Buffer.from('reply') });
+    journal.close();
+    const loose = ['seq', 'link', 'acknowledged', 'removed'];
+    const database = new DatabaseSync(file);
+    const columns = database.prepare("SELECT name, type FROM pragma_table_info('runs')").all();
+    assert.ok(columns.length > 30);
+    for (const { name, type } of columns) {
+      database.exec('BEGIN');
+      const value =
+        type === 'INTEGER'
+          ? '12345'
+          : type === 'BLOB'
+            ? "x'00'"
+            : name === 'args'
+              ? `'["x"]'`
+              : name === 'env'
+                ? `'{"X":"x"}'`
+                : name === 'host'
+                  ? "'generic'"
+                  : name === 'outcome'
+                    ? "'lost'"
+                    : "'x'";
+      database.exec(`UPDATE runs SET ${String(name)} = ${value}`);
+      const raw = database.prepare('SELECT * FROM runs').get();
+      assert.ok(raw);
+      assert.equal(nextLink({ seq: 0, link: '' }, raw).link === raw.link, loose.includes(String(name)) && name !== 'link', String(name));
+      database.exec('ROLLBACK');
+    }
+    database.close();
+    journal = new Journal(file);
+  });
+  test('is on the disk when it was flushed, together with what others flush meanwhile', async () => {
+    for (let id = 0; id < 20; id += 1) journal.insert(row({ id: String(id) }));
+    await Promise.all(Array.from({ length: 20 }, () => journal.flush()));
+    await journal.flush();
+    const last = journal.flush();
+    journal.close();
+    await last;
+    await journal.flush();
+    journal = new Journal(file);
+  });
+  test('forgets what ended first, by age and by number, and never what goes on or has its folder', () => {
+    const forget = (before: number, rows: number): string[] => {
+      while (journal.pruning.forget(before, rows, 2) > 0);
+      return ids({});
+    };
+    for (const id of ['1', '2', '3', '4', '5', '6']) journal.insert(row({ id }));
+    for (const [index, id] of ['2', '3', '4', '5', '6'].entries()) journal.settle(id, { ...ended, ended: 100 + index });
+    journal.attach('again', '2', 'k', 1);
+    assert.deepEqual(forget(1000, 0), ['6', '5', '4', '3', '2', '1']);
+    for (const { id } of journal.pruning.spooled(0, 3)) journal.pruning.markRemoved(id, 9);
+    assert.deepEqual(
+      journal.pruning.spooled(0, 9).map(({ id }) => id),
+      ['5', '6'],
+    );
+    assert.deepEqual(forget(0, 4), ['6', '5', '4', '3', '1']);
+    assert.deepEqual(forget(102, 9), ['6', '5', '4', '1']);
+    assert.deepEqual(forget(1000, 0), ['6', '5', '1']);
+    for (const { id } of journal.pruning.spooled(0, 9)) journal.pruning.markRemoved(id, 9);
+    assert.deepEqual(forget(1000, 0), ['1']);
+    assert.equal(journal.byToken('again'), undefined);
+    journal.close();
+    journal = new Journal(file);
+    assert.equal(journal.settle('1', ended)?.seq, 6);
+    const audit = new Audit(file);
+    assert.deepEqual(
+      [...audit.chain()].map(({ row: { link }, expected }) => link === expected),
+      [true],
+    );
+    audit.close();
   });
   test('says of a run that was refused in the end that it never started', () => {
     journal.insert(row({ id: '1' }));
@@ -155,6 +260,7 @@ suite('the journal', () => {
       const migrated = new Journal(old);
       assert.equal(migrated.byId('1')?.outcome, 'exited');
       assert.equal(migrated.byToken('t')?.id, '1');
+      assert.equal(migrated.byId('1')?.seq, 1, 'what had ended is at the beginning of the chain');
       migrated.insert(row({ id: '2' }));
       migrated.close();
     }

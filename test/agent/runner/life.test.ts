@@ -11,7 +11,7 @@ import { Admission } from '../../../agent/runner/admission.ts';
 import { recover } from '../../../agent/runner/recovery.ts';
 import { Registry } from '../../../agent/runner/registry.ts';
 import { Runner } from '../../../agent/runner/runner.ts';
-import { Spool } from '../../../agent/runner/spool.ts';
+import { Spool, stdinFrom } from '../../../agent/runner/spool.ts';
 import { newFolder } from '../../helpers/folder.ts';
 import { processesNaming } from '../../helpers/processes.ts';
 import { newToken } from '../../helpers/stub.ts';
@@ -62,7 +62,7 @@ suite('the life of a run', () => {
         host: 'generic',
         patience: undefined,
       },
-      ...{ stdin: { size: 0, bytes: undefined, file: undefined }, key: 'local', address: '', rerunOf: null },
+      ...{ stdin: stdinFrom(Buffer.alloc(0)), key: 'local', address: '', rerunOf: null },
     });
     await until('the process id is known', () => (journal.byId(id)?.pid ?? 0) > 0);
     assert.equal(journal.processes[0], 0);
@@ -73,7 +73,7 @@ suite('the life of a run', () => {
   test('that was announced and has no process is lost after a crash; one that was not is refused', async () => {
     const row = {
       ...{ key: 'k', address: '', script: 'a.sh', sha256: '', host: 'generic' as const, event: '', ticket: '', subject: '', requester: '' },
-      ...{ stage: '', identity: '', args: [], env: {}, timeout_ms: 1, stdin: 0, rerun_of: null, accepted: 1 },
+      ...{ stage: '', identity: '', args: [], env: {}, timeout_ms: 1, stdin: 0, stdin_sha256: '', rerun_of: null, accepted: 1 },
     };
     for (const id of ['announced', 'queued']) journal.insert({ ...row, id, token: id });
     journal.start('announced', 2, 0, '');

@@ -1,0 +1,78 @@
+/** The journal as somebody reads it who does not trust it: another process, beside a running agent or without one, that only reads. */
+import { existsSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { z } from 'zod';
+import { Failure } from '../../protocol/failures.ts';
+import { firstLink, nextLink, type Head } from './chain.ts';
+import { MIGRATIONS } from './migrations.ts';
+import { Row, type JournalRow } from './row.ts';
+import { versionOf } from './schema.ts';
+
+/** Rows read at a time. Short reads: a long one would keep the agent from cleaning its write-ahead log. */
+const PAGE = 500;
+
+export interface Link {
+  row: JournalRow;
+  /** What its link has to be, after the row before; undefined if that one's place is not just before. */
+  expected: string | undefined;
+}
+
+export class Audit {
+  readonly #db: DatabaseSync;
+
+  /** @throws Failure if there is no journal, or one of another version */
+  constructor(file: string) {
+    if (!existsSync(file)) throw new Failure('internal', `there is no journal at ${file}; "mediator-agent serve" makes one`);
+    this.#db = new DatabaseSync(file, { readOnly: true });
+    this.#db.exec('PRAGMA busy_timeout = 5000');
+    const version = versionOf(this.#db);
+    if (version === MIGRATIONS.length) return;
+    this.#db.close();
+    throw new Failure(
+      'internal',
+      `the journal has schema version ${version}, and this is ${MIGRATIONS.length}; start the agent of this version once`,
+    );
+  }
+
+  /** What the first run in the journal continues: nothing, or the last one that retention has taken away. */
+  get beginning(): Head {
+    return firstLink(this.#db);
+  }
+
+  /** The chain from its beginning: every run that has ended, in the order of the ends. */
+  *chain(): Generator<Link> {
+    let head: Head = firstLink(this.#db);
+    const page = this.#db.prepare(`SELECT * FROM runs WHERE seq IS NOT NULL AND seq > ? ORDER BY seq LIMIT ${PAGE}`);
+    for (let rows = page.all(head.seq); rows.length > 0; rows = page.all(head.seq)) {
+      for (const raw of rows) {
+        const row = Row.parse(raw);
+        const next = nextLink(head, raw);
+        yield { row, expected: next.seq === row.seq ? next.link : undefined };
+        head = { seq: row.seq ?? next.seq, link: row.link ?? '' };
+      }
+    }
+  }
+
+  /** A run as it is now. */
+  byId(id: string): JournalRow | undefined {
+    const row = this.#db.prepare('SELECT * FROM runs WHERE id = ?').get(id);
+    return row === undefined ? undefined : Row.parse(row);
+  }
+
+  /** Runs that have an outcome and no place in the chain: somebody else has put them there. */
+  strangers(): JournalRow[] {
+    return this.#db
+      .prepare(`SELECT * FROM runs WHERE seq IS NULL AND outcome IS NOT NULL LIMIT ${PAGE}`)
+      .all()
+      .map((row) => Row.parse(row));
+  }
+
+  /** Runs that go on. */
+  get open(): number {
+    return z.object({ count: z.number() }).parse(this.#db.prepare('SELECT count(*) AS count FROM runs WHERE outcome IS NULL').get()).count;
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}

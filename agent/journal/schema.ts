@@ -1,0 +1,42 @@
+/** The schema of a journal's file, brought up to date; and its transactions. */
+import type { DatabaseSync } from 'node:sqlite';
+import { z } from 'zod';
+import { Failure } from '../../protocol/failures.ts';
+import { chainAll } from './chain.ts';
+import { CHAINED, MIGRATIONS } from './migrations.ts';
+
+export function versionOf(db: DatabaseSync): number {
+  return z.object({ user_version: z.number() }).parse(db.prepare('PRAGMA user_version').get()).user_version;
+}
+
+/** @throws Failure if the file comes from a later version */
+export function migrate(db: DatabaseSync): void {
+  const version = versionOf(db);
+  if (version > MIGRATIONS.length) {
+    throw new Failure(
+      'internal',
+      `the journal has schema version ${version}, this agent knows up to ${MIGRATIONS.length}; install a newer one`,
+    );
+  }
+  for (const [index, step] of MIGRATIONS.entries()) {
+    if (index < version) continue;
+    transaction(db, () => {
+      db.exec(step);
+      if (index + 1 === CHAINED) chainAll(db);
+      db.exec(`PRAGMA user_version = ${index + 1}`);
+    });
+  }
+}
+
+/** All of the work or nothing of it. */
+export function transaction<T>(db: DatabaseSync, work: () => T): T {
+  db.exec('BEGIN IMMEDIATE');
+  try {
+    const result = work();
+    db.exec('COMMIT');
+    return result;
+  } catch (error) {
+    if (db.isTransaction) db.exec('ROLLBACK');
+    throw error;
+  }
+}
