@@ -72,6 +72,7 @@ export function multiplyRuns(file: string, count: number): void {
     .map(({ name }) => String(name));
   const values = columns.map((name) => {
     if (name === 'id') return "substr(id, 1, 10) || printf('%016d', n)";
+    if (name === 'seq') return 'seq + n';
     return name === 'token' ? 'lower(hex(randomblob(16)))' : name;
   });
   database.exec(
