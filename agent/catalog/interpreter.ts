@@ -44,10 +44,19 @@ export function commandFor({ file, head, executable, interpreter, searchPath }: 
 
   const name = INTERPRETERS[path.extname(file)] ?? 'bash';
   if (name === 'node') return [process.execPath, file];
-  if (name === 'tsx') return [process.execPath, fileURLToPath(import.meta.resolve('tsx/cli')), file];
+  if (name === 'tsx') return [process.execPath, typescriptRunner(), file];
   const found = find(name, searchPath);
   if (found === undefined) throw missing(name, hint);
   return [found, file];
+}
+
+/** tsx, or where it is not installed beside the agent, Node's own way with TypeScript: it takes the types away. */
+function typescriptRunner(): string {
+  try {
+    return fileURLToPath(import.meta.resolve('tsx/cli'));
+  } catch {
+    return '--disable-warning=ExperimentalWarning';
+  }
 }
 
 interface Shebang {

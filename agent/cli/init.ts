@@ -18,9 +18,14 @@ export interface InitOptions {
   listen: string;
   plaintext?: string;
   name: string[];
+  /** Where these are, if not below `dir`. */
+  state: string;
+  socket?: string;
+  credentials?: string;
 }
 
-export async function init({ dir, listen, plaintext, name }: InitOptions): Promise<void> {
+export async function init(options: InitOptions): Promise<void> {
+  const { dir, listen, plaintext, name, state } = options;
   const root = path.resolve(dir);
   if (existsSync(root) && (!statSync(root).isDirectory() || readdirSync(root).length > 0)) {
     throw new UsageError(`${root} is not an empty folder; name a new one, so that nothing is overwritten`);
@@ -29,12 +34,12 @@ export async function init({ dir, listen, plaintext, name }: InitOptions): Promi
   checkOption('--listen', Address, listen);
   if (plaintext !== undefined) checkOption('--plaintext', Address, plaintext);
   for (const given of names) checkOption('--name', Name, given);
-  for (const folder of ['', 'tls', 'state', 'scripts'])
+  for (const folder of ['', 'tls', 'scripts', ...(path.isAbsolute(state) ? [] : [state])])
     mkdirSync(path.join(root, folder), { recursive: true, mode: folder === 'scripts' ? 0o755 : 0o700 });
   await writeCertificate(root, names);
   writeKeys(path.join(root, 'keys.yaml'));
   copyExamples(path.join(root, 'scripts'));
-  writeFileSync(path.join(root, 'agent.yaml'), configText(names, listen, plaintext), { mode: 0o600 });
+  writeFileSync(path.join(root, 'agent.yaml'), configText(names, options), { mode: 0o600 });
   process.stdout.write(nextSteps(root));
 }
 
@@ -72,8 +77,8 @@ function copyExamples(folder: string): void {
   for (const name of readdirSync(folder)) chmodSync(path.join(folder, name), /\.(yaml|md)$/.test(name) ? 0o644 : 0o755);
 }
 
-function configText(names: string[], listen: string, plaintext: string | undefined): string {
-  return `# The agent's configuration. Paths are relative to this file. After a change: mediator-agent check, then a restart.
+function configText(names: string[], { listen, plaintext, state, socket, credentials }: InitOptions): string {
+  return `# The agent's configuration. Paths are relative to this file. After a change: mediator-agent check, then HUP (under systemd: systemctl reload).
 
 # The names and addresses by which stubs dial this agent. A proof that was made for another name is refused.
 names: ${JSON.stringify(names)}
@@ -92,11 +97,11 @@ keys: keys.yaml
 scripts: scripts
 
 # The journal, the spool, and the private folders of scripts. The socket is the runner's API: whoever may open it may use it.
-state: state
-socket: state/runner.sock
+state: ${state}
+socket: ${socket ?? `${state}/runner.sock`}
 
-# A folder with one file for each secret that manifests ask for; under systemd, LoadCredential= takes its place.
-# credentials: credentials
+# A folder with one file for each secret that manifests ask for. Without it, LoadCredential= of a unit for systemd may name them.
+${credentials === undefined ? '# credentials: credentials' : `credentials: ${credentials}`}
 
 # Bounds. A call beyond the queue is refused with "try later" (75).
 limits:

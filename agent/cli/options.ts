@@ -5,8 +5,11 @@ export interface WithConfig {
   config: string;
 }
 
+/** Where install.sh puts it. */
+const INSTALLED = '/etc/mediator/agent.yaml';
+
 export function configured(command: Command): Command {
-  return command.requiredOption('--config <file>', 'the agent.yaml to use');
+  return command.option('--config <file>', 'the agent.yaml to use', INSTALLED);
 }
 
 export function listing(command: Command): Command {

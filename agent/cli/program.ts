@@ -10,7 +10,7 @@ import { run } from './run.ts';
 import { addRuns } from './runs-commands.ts';
 import { listScripts, showScript } from './scripts.ts';
 import { addSimulate } from './simulate/command.ts';
-import { serve, serveFront, serveRunner } from './serve.ts';
+import { PARTS } from './serve.ts';
 import { stub, type StubOptions } from './stub.ts';
 import { listTasks, showTask, testTask } from './tasks.ts';
 import { Concluded, EXIT_USAGE, readConfig } from './terminal.ts';
@@ -33,17 +33,14 @@ export function createProgram(): Command {
     .option('--listen <address:port>', 'where stubs connect with TLS', '0.0.0.0:8443')
     .option('--plaintext <address:port>', 'also listen without TLS')
     .option('--name <dns-or-ip...>', 'the names by which stubs dial this agent (default: host name, localhost, 127.0.0.1)', [])
+    .option('--state <folder>', 'where journal and spool are', 'state')
+    .option('--socket <file>', "the runner's socket (default: in the state folder)")
+    .option('--credentials <folder>', 'where the secrets are that manifests ask for')
     .action((options: InitOptions) => init(options));
 
-  configured(program.command('serve').description('run the agent: front and runner')).action(({ config }: WithConfig) =>
-    serve(readConfig(config)),
-  );
-  configured(program.command('front').description('run the front alone (for systemd)')).action(({ config }: WithConfig) =>
-    serveFront(readConfig(config)),
-  );
-  configured(program.command('runner').description('run the runner alone (for systemd)')).action(({ config }: WithConfig) =>
-    serveRunner(readConfig(config)),
-  );
+  for (const [name, text, start] of PARTS) {
+    configured(program.command(name).description(text)).action(({ config }: WithConfig) => start(readConfig(config)));
+  }
   configured(program.command('check').description('validate configuration, keys, certificate and scripts; start nothing')).action(
     async ({ config }: WithConfig) => exit(await check(readConfig(config))),
   );

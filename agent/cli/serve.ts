@@ -1,16 +1,26 @@
 /** `serve`: front and runner as two processes, started and stopped in their order. `front` and `runner` are the same parts for systemd's two units. */
-import { fileURLToPath } from 'node:url';
+import { Failure } from '../../protocol/failures.ts';
 import type { Config } from '../config/config.ts';
 import { startFront } from '../front/main.ts';
 import { startPart, type Part } from '../process/execute.ts';
-import { startRunner } from '../runner/main.ts';
+import { notify, startWatchdog } from '../process/service-manager.ts';
+import { startRunner, type RunningPart } from '../runner/main.ts';
+import { LAST_PATIENCE } from '../runner/runner.ts';
 import { UsageError } from './terminal.ts';
 
-const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
+/** This program: main.ts, or the one file that `npm run package` makes of everything. */
+const MAIN = process.argv[1] ?? '';
 /** Before a part that died is started again, in milliseconds. */
 const RESTART_DELAY = 1000;
 
-export async function serve(config: Config): Promise<void> {
+/** Commands that go on until they are stopped. */
+export const PARTS: [name: string, description: string, start: (config: Config) => Promise<void>][] = [
+  ['serve', 'run the agent: front and runner', serve],
+  ['front', 'run the front alone (for systemd)', serveFront],
+  ['runner', 'run the runner alone (for systemd)', serveRunner],
+];
+
+async function serve(config: Config): Promise<void> {
   const stopped = untilStopped();
   const runner = await startSupervised('runner', config);
   const front = await startSupervised('front', config).catch(async (error: unknown) => {
@@ -18,37 +28,67 @@ export async function serve(config: Config): Promise<void> {
     throw error;
   });
   process.stderr.write(`ready ${front.line}\n`);
+  if (!process.stdin.isTTY) {
+    // Otherwise HUP says that the terminal was closed.
+    process.on('SIGHUP', () => {
+      runner.reload();
+      front.reload();
+    });
+  }
   await stopped;
   await runner.stop(); // stubs that read a run that goes on still need the front
   await front.stop();
 }
 
-export function serveRunner(config: Config): Promise<void> {
-  return servePart(async () => ({ line: config.socket, ...(await startRunner(config)) }));
+function serveRunner(config: Config): Promise<void> {
+  return servePart(async () => ({ line: config.socket, ...(await startRunner(config)) }), config.drain + LAST_PATIENCE);
 }
 
-export function serveFront(config: Config): Promise<void> {
+function serveFront(config: Config): Promise<void> {
   return servePart(async () => {
-    const { urls, stop } = await startFront(config);
-    return { line: urls.join(' '), stop };
+    const { urls, ...front } = await startFront(config);
+    return { line: urls.join(' '), ...front };
   });
 }
 
-async function servePart(start: () => Promise<Supervised>): Promise<void> {
+interface StartedPart extends RunningPart {
+  line: string;
+}
+
+/** @param patience how long its end may take, in milliseconds, if that is longer than systemd would wait by itself */
+async function servePart(start: () => Promise<StartedPart>, patience?: number): Promise<void> {
+  let part: StartedPart | undefined;
+  process.on('SIGHUP', () => {
+    if (part !== undefined) reload(part);
+  });
   const stopped = untilStopped(); // from now on: an order that comes while we start is obeyed once we have
   try {
-    const { line, stop } = await start();
-    announce(line);
+    part = await start();
+    announce(part.line);
+    startWatchdog();
     await stopped;
-    await stop();
+    notify('STOPPING=1', 'STATUS=stopping', ...(patience === undefined ? [] : [`EXTEND_TIMEOUT_USEC=${patience * 1000}`]));
+    await part.stop();
   } finally {
     if (process.connected) process.disconnect();
+  }
+}
+
+function reload(part: StartedPart): void {
+  try {
+    part.reload();
+    notify(`STATUS=${part.line}`);
+  } catch (error) {
+    const reason = Failure.from(error).message;
+    part.log.error({ reason }, 'reload failed; the settings stay as they were');
+    notify(`STATUS=${part.line}; reload failed, the settings stay as they were: ${reason}`);
   }
 }
 
 interface Supervised {
   /** The line with which the part said that it is ready. */
   line: string;
+  reload: () => void;
   stop: () => Promise<void>;
 }
 
@@ -75,6 +115,7 @@ async function startSupervised(name: 'front' | 'runner', config: Config): Promis
   const watching = watch();
   return {
     line,
+    reload: () => part.reload(),
     stop: async () => {
       stopping = true;
       part.stop();
@@ -84,8 +125,9 @@ async function startSupervised(name: 'front' | 'runner', config: Config): Promis
 }
 
 function announce(line: string): void {
-  if (process.send === undefined) process.stderr.write(`ready ${line}\n`);
-  else if (process.connected) process.send(line);
+  const heard = notify('READY=1', `STATUS=${line}`);
+  if (process.send === undefined && !heard) process.stderr.write(`ready ${line}\n`);
+  else if (process.connected) process.send?.(line);
 }
 
 /** TERM, INT, or the death of the process that started us. */

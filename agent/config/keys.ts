@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { KEY_ID, SECRET } from '../../protocol/auth.ts';
+import { isCredential } from './credentials.ts';
 import { matchesGlob } from './glob.ts';
 import { INTERPRETERS } from './interpreters.ts';
 import { readYamlFile, type Parsed } from './yaml-file.ts';
@@ -34,7 +35,7 @@ export function loadKeys(file: string): Parsed<Key[]> {
   const parsed = readYamlFile(file, KeysYaml);
   if (!parsed.ok) return parsed;
   const mode = statSync(file).mode & 0o777;
-  if ((mode & 0o077) !== 0) {
+  if ((mode & 0o077) !== 0 && !isCredential(file)) {
     const message = `has mode 0${mode.toString(8)} and holds secrets; run: chmod 600 ${file}`;
     return { ok: false, problems: [{ file, line: 0, field: '', message }] };
   }

@@ -26,7 +26,7 @@ export interface Admitted {
 const DECOY = randomBytes(32).toString('hex');
 
 export class Gate {
-  readonly #names: ReadonlySet<string>;
+  #names: ReadonlySet<string>;
   readonly #nonces = new Nonces();
   readonly #penalties = new Penalties();
   #keys: ReadonlyMap<string, Key>;
@@ -36,7 +36,8 @@ export class Gate {
     this.#keys = byId(keys);
   }
 
-  replaceKeys(keys: Key[]): void {
+  replace(names: string[], keys: Key[]): void {
+    this.#names = new Set(names);
     this.#keys = byId(keys);
   }
 

@@ -1,36 +1,44 @@
 /** The front's process: TLS and keys on one side, the runner's Unix socket on the other. It executes nothing. */
-import { readFileSync } from 'node:fs';
 import { createServer as createHttpServer, type Server } from 'node:http';
-import { createServer as createHttpsServer } from 'node:https';
+import type { Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { INTERVALS, LIMITS } from '../../protocol/constants.ts';
 import { Failure } from '../../protocol/failures.ts';
 import type { Address, Config } from '../config/config.ts';
-import { loadKeys } from '../config/keys.ts';
+import { credentialOr } from '../config/credentials.ts';
+import { loadKeys, type Key } from '../config/keys.ts';
+import { rereadConfig } from '../config/reload.ts';
 import { formatProblem } from '../config/yaml-file.ts';
-import { createLogger } from '../log.ts';
+import { createLogger, type Logger } from '../log.ts';
 import { openDoors, type DoorParts } from './doors.ts';
 import { Gate } from './gate.ts';
+import { createTlsServer, readTls } from './tls.ts';
 
 /** A peer that is silent for so long is asked by TCP whether it still exists, in milliseconds. */
 const KEEP_ALIVE = 30_000;
 /** How long stubs may take to close their connections once the front stops. */
 const STOP_PATIENCE = 3000;
 
+/** Fields of agent.yaml that are used at the start alone. */
+const FIXED = ['listen', 'limits'] as const;
+
 export interface Front {
   /** Where it listens, as URLs. */
   urls: string[];
+  log: Logger;
+  /** Reads configuration, keys and certificate once more: all of it or, if anything is wrong, nothing. @throws Failure */
+  reload: () => void;
   stop: () => Promise<void>;
 }
 
 /** @throws Failure if a key file, a certificate or an address cannot be used */
 export async function startFront(config: Config): Promise<Front> {
   const log = createLogger('front', config.log);
-  const keys = loadKeys(config.keys);
-  if (!keys.ok) throw new Failure('internal', keys.problems.map(formatProblem).join('\n'));
-  const gate = new Gate(config.names, keys.value);
+  const keys = readKeys(config);
+  const gate = new Gate(config.names, keys);
   const servers: Server[] = [];
+  const tlsServers: TlsServer[] = [];
   const sockets = new Set<Socket>();
   const urls: string[] = [];
   const open = async (scheme: 'wss' | 'ws', server: Server, address: Address): Promise<void> => {
@@ -44,15 +52,36 @@ export async function startFront(config: Config): Promise<Front> {
     urls.push(`${scheme}://${address.host.includes(':') ? `[${address.host}]` : address.host}:${port}`);
   };
   try {
-    for (const address of config.listen.tls) await open('wss', createTlsServer(config), address);
+    for (const address of config.listen.tls) {
+      const server = createTlsServer(config, OPTIONS);
+      tlsServers.push(server);
+      await open('wss', server, address);
+    }
     for (const address of config.listen.plaintext) await open('ws', createHttpServer(OPTIONS), address);
   } catch (error) {
     for (const server of servers) server.close();
     throw error;
   }
-  log.info({ urls, keys: keys.value.map(({ id }) => id) }, 'front ready');
+  log.info({ urls, keys: keys.map(({ id }) => id) }, 'front ready');
   return {
     urls,
+    log,
+    reload: () => {
+      const fresh = rereadConfig(config, FIXED);
+      if ((fresh.tls?.clients === undefined) !== (config.tls?.clients === undefined)) {
+        throw new Failure(
+          'internal',
+          `${config.file}: tls.clients: to begin or to cease asking for certificates needs a restart, not a reload`,
+        );
+      }
+      const freshKeys = readKeys(fresh);
+      const tls = fresh.tls === undefined ? undefined : readTls(fresh.tls);
+      Object.assign(config, fresh);
+      gate.replace(config.names, freshKeys);
+      if (tls !== undefined) for (const server of tlsServers) server.setSecureContext(tls);
+      log.level = config.log;
+      log.info({ keys: freshKeys.map(({ id }) => id) }, 'reloaded');
+    },
     stop: async () => {
       const closed = Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
       const impatient = setTimeout(() => {
@@ -75,28 +104,11 @@ const OPTIONS = {
   keepAlive: true,
 };
 
-/** Node would drop who has no certificate that it trusts, without a word to the peer or the log; the doors refuse it (client-certificate.ts). */
-const ASK_CLIENTS = { requestCert: true, rejectUnauthorized: false };
-
-function createTlsServer({ tls }: Config): Server {
-  if (tls === undefined) throw new Failure('internal', 'tls: needs certificate and key');
-  try {
-    return createHttpsServer({
-      ...OPTIONS,
-      minVersion: 'TLSv1.2',
-      handshakeTimeout: INTERVALS.handshake,
-      cert: readFileSync(tls.certificate),
-      key: readFileSync(tls.key),
-      ...(tls.clients === undefined ? {} : { ca: readFileSync(tls.clients), ...ASK_CLIENTS }),
-    });
-  } catch (cause) {
-    const clients = tls.clients === undefined ? '' : ` or ${tls.clients}, which says who may connect,`;
-    throw new Failure(
-      'internal',
-      `the certificate ${tls.certificate} and its key ${tls.key}${clients} cannot be used: ${Failure.from(cause).message}`,
-      { cause },
-    );
-  }
+/** @throws Failure */
+function readKeys(config: Config): Key[] {
+  const keys = loadKeys(credentialOr(config.keys));
+  if (keys.ok) return keys.value;
+  throw new Failure('internal', keys.problems.map(formatProblem).join('; '));
 }
 
 function serve(server: Server, parts: DoorParts): void {

@@ -42,13 +42,14 @@ export interface Part {
   /** The line that the part sends once it is ready, or undefined if it ended before. */
   ready: Promise<string | undefined>;
   exit: Promise<ProcessExit>;
+  reload: () => void;
   stop: () => void;
 }
 
 /** Starts another part of the agent in this Node, with our stdout and stderr. It hears of our end by the closing of its IPC channel. */
 export function startPart(file: string, args: string[]): Part {
   // A group of its own: Ctrl-C in a terminal reaches us alone, and we stop the parts in their order.
-  const child = execa(process.execPath, [file, ...args], {
+  const child = execa(process.execPath, [...process.execArgv, file, ...args], {
     stdin: 'ignore',
     stdout: 'inherit',
     stderr: 'inherit',
@@ -69,6 +70,7 @@ export function startPart(file: string, args: string[]): Part {
   return {
     ready: ready.then((message) => (typeof message === 'string' ? message : undefined)),
     exit,
+    reload: () => void child.kill('SIGHUP'),
     stop: () => void child.kill('SIGTERM'),
   };
 }

@@ -16,7 +16,7 @@ import { checkInput, inputOf } from './input.ts';
 import { LOCAL_KEY, type Invocation } from './invocation.ts';
 import { Ledger, eventInfo, type LedgerParts, type Recorded, type Subject } from './ledger.ts';
 import { planRun, type Plan } from './plan.ts';
-import { BOOT } from './recovery.ts';
+import { bootId } from './recovery.ts';
 import { readSpool, type RunView } from './view.ts';
 
 export interface LifeParts extends LedgerParts {
@@ -144,7 +144,7 @@ export class Life {
     };
     this.#parts.journal.start(run.id, Date.now(), 0, ''); // from here on it may have effects, whether or not we live to see its process id
     const ending = await execute(run, limits, input.stdin, this.#parts.pipes, (pid) => {
-      this.#parts.journal.start(run.id, Date.now(), pid, BOOT);
+      this.#parts.journal.start(run.id, Date.now(), pid, bootId());
       log.info({ pid, waited: Math.round(waited) }, 'script started');
     });
     const { size, bytes, file = '' } = invocation.stdin;

@@ -8,9 +8,10 @@ import { Failure } from '../../protocol/failures.ts';
 import { Catalog } from '../catalog/catalog.ts';
 import { watchScripts } from '../catalog/watch.ts';
 import type { Config } from '../config/config.ts';
+import { rereadConfig } from '../config/reload.ts';
 import { Journal } from '../journal/journal.ts';
 import { lockState } from '../journal/lock.ts';
-import { createLogger } from '../log.ts';
+import { createLogger, type Logger } from '../log.ts';
 import { Pipes } from '../process/pipes.ts';
 import { Acceptor, refuse } from '../wire/acceptor.ts';
 import { Admission } from './admission.ts';
@@ -24,7 +25,13 @@ import { Spool } from './spool.ts';
 /** How long stubs may take to read the end of their runs once the runner stops. What they miss, they resume with the next one. */
 const STOP_PATIENCE = 3000;
 
+/** Fields of agent.yaml that are used at the start alone. */
+const FIXED = ['scripts', 'state', 'socket', 'limits', 'settle', 'path'] as const;
+
 export interface RunningPart {
+  log: Logger;
+  /** Reads the configuration once more: all of it or, if anything is wrong, nothing. Runs that go on are not touched. @throws Failure */
+  reload: () => void;
   /** Stops in order; resolves when everything has ended. */
   stop: () => Promise<void>;
 }
@@ -52,6 +59,12 @@ export async function startRunner(config: Config): Promise<RunningPart> {
   log.info({ scripts: config.scripts, state: config.state }, 'runner ready');
 
   return {
+    log,
+    reload: () => {
+      Object.assign(config, rereadConfig(config, FIXED));
+      log.level = config.log;
+      log.info('reloaded');
+    },
     stop: async () => {
       log.info(runner.status, 'runner stops; runs that go on may finish');
       await runner.drain(config.drain);
@@ -68,7 +81,7 @@ export async function startRunner(config: Config): Promise<RunningPart> {
 interface ApiParts {
   runner: Runner;
   catalog: Catalog;
-  log: ReturnType<typeof createLogger>;
+  log: Logger;
   /** Those whose connection is open. */
   sessions: Set<Session>;
 }

@@ -10,8 +10,12 @@ import { totalsOf } from './digest.ts';
 import { markOf } from './plan.ts';
 import type { Spool } from './spool.ts';
 
-/** Names this boot of the machine: process ids of another one mean nothing. */
-export const BOOT = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+let boot: string | undefined;
+
+/** Names this boot of the machine: process ids of another one mean nothing. Not read by the front, whose sandbox has no /proc/sys. */
+export function bootId(): string {
+  return (boot ??= readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim());
+}
 
 /** @param grace milliseconds between TERM and KILL */
 export async function recover(parts: { journal: Journal; spool: Spool; log: Logger }, grace: number): Promise<void> {
@@ -28,8 +32,8 @@ export async function recover(parts: { journal: Journal; spool: Spool; log: Logg
 }
 
 /** The run's first process, if it is certain that the id is still its own: ids are given anew. */
-function firstProcessOf({ id, pid, boot }: JournalRow): number | undefined {
-  return pid !== null && boot === BOOT && isMarked(pid, markOf(id)) ? pid : undefined;
+function firstProcessOf({ id, pid, boot: started }: JournalRow): number | undefined {
+  return pid !== null && started === bootId() && isMarked(pid, markOf(id)) ? pid : undefined;
 }
 
 async function settlementOf(row: JournalRow, spool: Spool): Promise<Settlement> {

@@ -8,7 +8,7 @@ import { Life, type LifeParts } from './life.ts';
 import type { RunView } from './view.ts';
 
 /** After the last orders to end, the longest that a run may take to obey: its grace period and what the kernel needs. */
-const LAST_PATIENCE = 60_000;
+export const LAST_PATIENCE = 60_000;
 
 export class Runner {
   readonly #parts: LifeParts;

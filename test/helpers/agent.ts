@@ -109,7 +109,8 @@ export class TestAgent {
   readonly certificate: string;
   readonly #env: Record<string, string>;
   #process: ChildProcess | undefined;
-  #stdout: Promise<string> | undefined;
+  #stdout = '';
+  #stdoutEnd: Promise<unknown> = Promise.resolve();
   #stderr = '';
   /** Where it listens; empty while it does not. */
   urls: { wss: string; ws: string } = { wss: '', ws: '' };
@@ -182,7 +183,9 @@ export class TestAgent {
       env: { ...process.env, ...AGENT_ENV, ...this.#env },
     });
     this.#stderr = '';
-    this.#stdout = text(child.stdout).catch(() => '');
+    this.#stdout = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (this.#stdout += chunk));
+    this.#stdoutEnd = once(child.stdout, 'close');
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => (this.#stderr += chunk));
     this.#process = child;
     return child;
@@ -213,8 +216,26 @@ export class TestAgent {
 
   /** The lines of the log, once the agent has ended. */
   async log(): Promise<z.output<typeof LogLine>[]> {
-    const lines = (await (this.#stdout ?? '')).split('\n').filter(Boolean);
-    return lines.map((line) => LogLine.parse(JSON.parse(line)));
+    await this.#stdoutEnd;
+    return this.logSoFar();
+  }
+
+  /** The whole lines of the log that have come. */
+  logSoFar(): z.output<typeof LogLine>[] {
+    return this.#stdout
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => LogLine.parse(JSON.parse(line)));
+  }
+
+  /** Asks the agent to read its configuration once more, and waits until each of the parts has said how that went. */
+  async reload(): Promise<string[]> {
+    const said = (): string[] =>
+      this.logSoFar().flatMap(({ msg, reason }) => (msg.startsWith('reload') ? [typeof reason === 'string' ? reason : msg] : []));
+    const before = said().length;
+    process.kill(this.pid, 'SIGHUP');
+    await until('both parts have reloaded', () => said().length === before + 2);
+    return said().slice(before);
   }
 
   /** Stops the agent, if it runs, and removes its folder. Fails if it left a process or a piece of an upload behind. */

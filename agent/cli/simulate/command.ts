@@ -3,6 +3,7 @@ import { Option, type Command } from 'commander';
 import { z } from 'zod';
 import type { Kind } from '../../config/kinds.ts';
 import { Size } from '../../config/units.ts';
+import { configured } from '../options.ts';
 import { UsageError, readConfig } from '../terminal.ts';
 import { TRIGGERS } from './payloads.ts';
 import { EVENTS } from './securechange.ts';
@@ -68,8 +69,7 @@ export function addSimulate(program: Command): void {
 }
 
 function common(command: Command): Command {
-  return command
-    .requiredOption('--config <file>', 'the agent.yaml to use')
+  return configured(command)
     .option('--script <name>', 'the script (default: every one whose manifest names this host)')
     .option('--tasks', 'call the events themselves, without a script: every enabled task of each runs')
     .option('--url <url>', 'where the stub connects (default: as for the command stub)')

@@ -74,7 +74,7 @@ suite('the gate', () => {
   });
   test('knows new keys, and forgets old ones, when they are replaced', () => {
     const gate = new Gate(['agent.example'], [KEY]);
-    gate.replaceKeys([{ ...KEY, id: 'pod-2' }]);
+    gate.replace(['agent.example'], [{ ...KEY, id: 'pod-2' }]);
     failsWith('unauthorized', () => gate.admit(opening({}), NOW));
     gate.admit(opening({ id: 'pod-2' }), NOW);
   });

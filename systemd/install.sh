@@ -1,0 +1,263 @@
+#!/usr/bin/env bash
+# Installs the mediator agent on a host with systemd, or upgrades it: call it again from a newer archive. What exists is kept: configuration, keys,
+# certificate, scripts, history. Needs root, bash, openssl, and Node; `install.sh --help` lists the options.
+set -uo pipefail
+
+# --- constants ------------------------------------------------------------------------------------------------------
+
+SOURCE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+PROGRAM=/opt/mediator-agent # a folder for each version, and `current`, which names one of them
+CONFIG=/etc/mediator
+STATE=/var/lib/mediator
+COMMAND=/usr/local/bin/mediator-agent
+UNITS=(mediator-runner.service mediator-front.service)
+UNIT_FOLDER=/usr/local/lib/systemd/system # below /etc is yours: `systemctl edit` writes there
+SYSUSERS=/usr/local/lib/sysusers.d/mediator.conf
+TMPFILES=/usr/local/lib/tmpfiles.d/mediator.conf
+NEEDED=(systemctl:systemd systemd-sysusers:systemd systemd-tmpfiles:systemd systemd-notify:systemd openssl:openssl sha256sum:coreutils)
+
+# --- options --------------------------------------------------------------------------------------------------------
+
+ACTION=install
+NAMES=()
+LISTEN=''
+NODE=''
+START=1
+DRY=''
+
+main() {
+  read_options "$@"
+  check_system
+  case $ACTION in
+    install) install_agent ;;
+    uninstall) uninstall_agent ;;
+  esac
+}
+
+usage() {
+  cat <<END
+usage: install.sh [--name DNS_OR_IP]... [--listen ADDRESS:PORT] [--node FILE] [--no-start] [--dry-run]
+       install.sh --uninstall [--dry-run]
+
+  --name       how stubs reach this host; repeat it for several (default: the name of this host). Only for the first installation
+  --listen     where stubs connect (default: 0.0.0.0:8443). Only for the first installation
+  --node       the Node that runs the agent (default: what $CONFIG/node names, else the first in PATH that is new enough)
+  --no-start   set everything up, and start nothing
+  --uninstall  remove program and units; $CONFIG and $STATE stay
+  --dry-run    say what would be done, and change nothing
+END
+}
+
+read_options() {
+  while (($# > 0)); do
+    case $1 in
+      --name) NAMES+=(--name "$(value "$@")") && shift ;;
+      --listen) LISTEN=$(value "$@") && shift ;;
+      --node) NODE=$(value "$@") && shift ;;
+      --no-start) START='' ;;
+      --uninstall) ACTION=uninstall ;;
+      --dry-run) DRY=1 ;;
+      --help | -h) usage && exit ;;
+      *) usage >&2 && exit 64 ;;
+    esac || exit
+    shift
+  done
+}
+
+# value OPTION VALUE...: prints the value.
+value() {
+  [[ -n ${2-} ]] || die 64 "$1 needs a value"
+  printf '%s' "$2"
+}
+
+check_system() {
+  local needed missing=''
+  [[ -n $DRY ]] || ((EUID == 0)) || die 77 'run it as root: sudo ./install.sh'
+  for needed in "${NEEDED[@]}"; do
+    type -P "${needed%:*}" >/dev/null || missing+=" ${needed#*:}"
+  done
+  [[ -z $missing ]] || die 69 "missing:$missing; install them with your package manager, and call again"
+}
+
+# --- install --------------------------------------------------------------------------------------------------------
+
+install_agent() {
+  local version node_version
+  check_archive
+  find_node
+  version=$(sed -n 's/^ *"version": "\(.*\)",$/\1/p' "$SOURCE/package.json")
+  check_config
+  make_users
+  install_program "$version"
+  make_config
+  name_node
+  install_units
+  start_units
+  report "$version"
+}
+
+# What was unpacked is what was packed.
+check_archive() {
+  (cd "$SOURCE" && sha256sum --check --quiet SHA256SUMS) ||
+    die 65 "files of $SOURCE are not those of the archive; unpack it again"
+}
+
+# Sets NODE and node_version.
+find_node() {
+  local oldest candidate found=''
+  local -a candidates=("$NODE")
+  oldest=$(sed -n 's/.*"node": ">=\([0-9.]*\)".*/\1/p' "$SOURCE/package.json")
+  [[ -n $NODE ]] || candidates=("$CONFIG/node" "$(type -P node)" /usr/local/bin/node /opt/node*/bin/node)
+  for candidate in "${candidates[@]}"; do
+    [[ $candidate == /* && -x $candidate ]] || continue
+    node_version=$("$candidate" --version 2>/dev/null)
+    found+="; $candidate is ${node_version:-no Node}"
+    printf 'v%s\n%s\n' "$oldest" "${node_version:-v0}" | sort -C -V || continue
+    [[ $candidate != "$CONFIG/node" ]] || candidate=$(readlink "$candidate")
+    case $(readlink -f "$candidate") in
+      /home/* | /root/* | /run/user/*) found+=', in a home folder, which the sandbox of the front does not see' && continue ;;
+    esac
+    NODE=$candidate
+    return
+  done
+  die 69 "Node $oldest or newer is needed${found:-; none was found}${NODE:+ (--node $NODE)}.
+Install one, for instance unpack node-v24.*-linux-x64.tar.xz from nodejs.org below /opt, and call: ./install.sh --node /opt/node-v24.*-linux-x64/bin/node"
+}
+
+# An agent.yaml that the new version does not take must not stop what runs.
+check_config() {
+  local status=0 said
+  [[ -e $CONFIG/agent.yaml ]] || return 0
+  said=$(agent check --config "$CONFIG/agent.yaml" 2>&1) || status=$?
+  ((status <= 1)) || die 78 "$said
+this version would not start with $CONFIG; mend it and call again. Nothing was changed"
+}
+
+# The agent of this archive, before it is installed.
+agent() {
+  "$NODE" --disable-warning=ExperimentalWarning "$SOURCE/agent/bundle/mediator-agent.js" "$@"
+}
+
+make_users() {
+  ! { id mediator && id mediator-front; } &>/dev/null || [[ ! -e $SYSUSERS ]] || return 0
+  say 'users mediator (runner and scripts) and mediator-front'
+  run install -D -m 644 "$SOURCE/systemd/mediator.sysusers.conf" "$SYSUSERS"
+  run systemd-sysusers "$SYSUSERS"
+}
+
+# install_program VERSION: beside the version that runs, and then with one step in its place.
+install_program() {
+  local folder=$PROGRAM/$1
+  say "program $folder"
+  run rm -rf "$folder.new" "$folder.old"
+  run mkdir -p "$folder.new"
+  run cp -R "$SOURCE/." "$folder.new"
+  run chown -R root:root "$folder.new"
+  [[ ! -e $folder ]] || run mv "$folder" "$folder.old"
+  run mv "$folder.new" "$folder"
+  run ln -sfn "$1" "$PROGRAM/current.new"
+  run mv -T "$PROGRAM/current.new" "$PROGRAM/current"
+  run ln -sfn "$PROGRAM/current/systemd/mediator-agent" "$COMMAND"
+}
+
+# The first time only: configuration, a key, a certificate, examples; and who may read them. Everything here belongs to root. The runner's
+# group may read scripts and their credentials, and the front nothing: systemd hands it the keys and the TLS key.
+make_config() {
+  local made
+  if [[ -e $CONFIG/agent.yaml ]]; then
+    say "kept: $CONFIG"
+    return
+  fi
+  say "configuration, key, certificate and examples in $CONFIG"
+  ((${#NAMES[@]} > 0)) || NAMES=(--name "$(hostname --fqdn 2>/dev/null || hostname)" --name localhost)
+  [[ -z $DRY ]] || return 0
+  made=$(mktemp -d) || die 1 'no temporary folder'
+  agent init --dir "$made/mediator" "${NAMES[@]}" ${LISTEN:+--listen "$LISTEN"} \
+    --state "$STATE" --socket /run/mediator/runner.sock --credentials credentials >/dev/null || die 1 'init failed; the line above says why'
+  mkdir -p "$CONFIG"
+  mkdir -m 750 "$made/mediator/credentials"
+  chown -R root:root "$made/mediator"
+  chgrp mediator "$made/mediator/scripts" "$made/mediator/credentials"
+  chmod 2750 "$made/mediator/scripts" "$made/mediator/credentials"
+  chmod 644 "$made/mediator/agent.yaml" # no secret is in it, and both users read it
+  cp -a --no-clobber "$made/mediator/." "$CONFIG"
+  chmod 755 "$CONFIG"
+  rm -rf "$made"
+}
+
+name_node() {
+  [[ $(readlink "$CONFIG/node") != "$NODE" ]] || return 0
+  say "Node $NODE ($node_version), by $CONFIG/node"
+  run ln -sfn "$NODE" "$CONFIG/node"
+}
+
+install_units() {
+  local unit
+  say "units ${UNITS[*]}"
+  for unit in "${UNITS[@]}"; do run install -D -m 644 "$SOURCE/systemd/$unit" "$UNIT_FOLDER/$unit"; done
+  run install -D -m 644 "$SOURCE/systemd/mediator.tmpfiles.conf" "$TMPFILES"
+  run systemd-tmpfiles --create "$TMPFILES"
+  run systemctl daemon-reload
+  run systemctl --quiet enable "${UNITS[@]}"
+}
+
+# The runner first: it lets runs finish, whose stubs read on through the old front. Then the front, through whose successor stubs resume.
+start_units() {
+  local unit
+  [[ -n $START ]] || return 0
+  for unit in "${UNITS[@]}"; do
+    if systemctl --quiet is-active "$unit"; then say "restart $unit"; else say "start $unit"; fi
+    run systemctl restart "$unit" || die 1 "$unit did not start: journalctl -u $unit -n 20"
+  done
+}
+
+# report VERSION: and what is in nobody's way any more goes.
+report() {
+  local folder
+  for folder in "$PROGRAM"/*; do
+    case $folder in "$PROGRAM/$1" | "$PROGRAM/current" | "$PROGRAM/*") ;; *) run rm -rf "$folder" ;; esac
+  done
+  [[ -z $DRY ]] || return 0
+  echo "mediator-agent $1 is installed${START:+ and runs}. Next:
+  systemctl status ${UNITS[*]}
+  mediator-agent check
+  mediator-agent stub --host securechange --script notify-on-close > notify-on-close.sh"
+}
+
+# --- uninstall ------------------------------------------------------------------------------------------------------
+
+uninstall_agent() {
+  local unit
+  say "stop and remove ${UNITS[*]}, $PROGRAM, $COMMAND"
+  for unit in mediator-front.service mediator-runner.service; do
+    [[ ! -e $UNIT_FOLDER/$unit ]] || run systemctl --quiet disable --now "$unit"
+    run rm -f "$UNIT_FOLDER/$unit"
+  done
+  run systemctl daemon-reload
+  run rm -rf "$PROGRAM" "$COMMAND" "$SYSUSERS" "$TMPFILES" /run/mediator
+  echo "kept: $CONFIG (configuration, keys, scripts), $STATE (history), the users mediator and mediator-front.
+To remove them too: rm -r $CONFIG $STATE; userdel mediator; userdel mediator-front"
+}
+
+# --- output ---------------------------------------------------------------------------------------------------------
+
+# run COMMAND...: does it, or says it where nothing may be changed.
+run() {
+  if [[ -n $DRY ]]; then
+    printf '+ %s\n' "$*"
+  else
+    "$@" || die 1 "this failed: $*"
+  fi
+}
+
+say() {
+  printf 'install: %s\n' "$1"
+}
+
+# die CODE MESSAGE
+die() {
+  printf 'install: %s\n' "$2" >&2
+  exit "$1"
+}
+
+main "$@"
