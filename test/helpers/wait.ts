@@ -7,12 +7,16 @@ const PATIENCE = 15_000;
 const POLL = 10;
 
 /** Asks until the answer is neither undefined nor false, and returns it. */
-export async function until<T>(what: string, probe: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {
-  const deadline = performance.now() + PATIENCE;
+export async function until<T>(
+  what: string,
+  probe: () => T | undefined | false | Promise<T | undefined | false>,
+  patience = PATIENCE,
+): Promise<T> {
+  const deadline = performance.now() + patience;
   for (;;) {
     const answer = await probe();
     if (answer !== undefined && answer !== false) return answer;
-    assert.ok(performance.now() < deadline, `waited ${PATIENCE} ms in vain: ${what}`);
+    assert.ok(performance.now() < deadline, `waited ${patience} ms in vain: ${what}`);
     await delay(POLL);
   }
 }
