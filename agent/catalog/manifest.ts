@@ -3,32 +3,37 @@ import { statSync } from 'node:fs';
 import { z } from 'zod';
 import { HOSTS } from '../../protocol/messages.ts';
 import { Failure } from '../../protocol/failures.ts';
-import { KIND_NAMES } from '../config/kinds.ts';
+import { KINDS, KIND_NAMES } from '../config/kinds.ts';
 import { Duration, Size } from '../config/units.ts';
 import { formatProblem, readYamlFile } from '../config/yaml-file.ts';
 
 const variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is not a variable name');
 
-export const Manifest = z.strictObject({
-  description: z.string().max(1000).optional(),
-  host: z.enum(HOSTS).optional(),
-  kind: z.enum(KIND_NAMES).optional(),
-  timeout: Duration.refine((value) => value > 0, 'must be longer than 0').optional(),
-  grace: Duration.optional(),
-  interpreter: z.array(z.string().min(1)).min(1, 'needs at least the path of a program').optional(),
-  cwd: z.string().min(1).optional(),
-  env: z.record(variable, z.string('must be text; put it in quotes')).default({}),
-  secrets: z.array(variable).default([]),
-  concurrency: z.int().min(1).optional(),
-  serialize: z.enum(['ticket']).optional(),
-  'on-caller-loss': z.enum(['finish', 'kill']).default('finish'),
-  'output-limit': Size.optional(),
-  events: z.array(z.string().min(1)).optional(),
-  retries: z.enum(['attach', 'run']).optional(),
-  'fail-open': z.boolean('must be true or false').optional(),
-  payload: z.enum(['argument', 'file']).default('argument'),
-  reply: z.enum(['last-json']).optional(),
-});
+export const Manifest = z
+  .strictObject({
+    description: z.string().max(1000).optional(),
+    host: z.enum(HOSTS).optional(),
+    kind: z.enum(KIND_NAMES).optional(),
+    timeout: Duration.refine((value) => value > 0, 'must be longer than 0').optional(),
+    grace: Duration.optional(),
+    interpreter: z.array(z.string().min(1)).min(1, 'needs at least the path of a program').optional(),
+    cwd: z.string().min(1).optional(),
+    env: z.record(variable, z.string('must be text; put it in quotes')).default({}),
+    secrets: z.array(variable).default([]),
+    concurrency: z.int().min(1).optional(),
+    serialize: z.enum(['ticket']).optional(),
+    'on-caller-loss': z.enum(['finish', 'kill']).default('finish'),
+    'output-limit': Size.optional(),
+    events: z.array(z.string().min(1)).optional(),
+    retries: z.enum(['attach', 'run']).optional(),
+    'fail-open': z.boolean('must be true or false').optional(),
+    payload: z.enum(['argument', 'file']).default('argument'),
+    reply: z.enum(['last-json']).optional(),
+  })
+  .refine(({ kind, events }) => events === undefined || kind === undefined || KINDS[kind].answer === 'exit', {
+    path: ['events'],
+    error: 'cannot be with a kind whose answer is on stdout: an event without a run would have no answer; let the script answer it',
+  });
 export type Manifest = z.output<typeof Manifest>;
 
 const NONE: Manifest = Manifest.parse({});

@@ -5,7 +5,7 @@ import type { Config } from '../config/config.ts';
 import { dialRunner } from '../wire/dial.ts';
 import { callRunner } from './api.ts';
 import { ACCEPT, concludeWith, follow } from './follow.ts';
-import { formatTable, printJsonLines } from './terminal.ts';
+import { formatTable, printJsonLines, printable } from './terminal.ts';
 
 const Summary = z.object({
   id: z.string(),
@@ -13,6 +13,9 @@ const Summary = z.object({
   host: z.string(),
   event: z.string(),
   ticket: z.string(),
+  subject: z.string(),
+  requester: z.string(),
+  stage: z.string(),
   outcome: z.string().nullable(),
   code: z.number().nullable(),
   accepted: z.string(),
@@ -63,7 +66,7 @@ export async function showRun(config: Config, id: string, { json }: { json?: boo
     return;
   }
   const lines = Object.entries(run).map(
-    ([name, value]) => `${`${name}:`.padEnd(14)} ${typeof value === 'string' ? value : JSON.stringify(value)}\n`,
+    ([name, value]) => `${`${name}:`.padEnd(14)} ${printable(typeof value === 'string' ? value : JSON.stringify(value))}\n`,
   );
   process.stdout.write(lines.join(''));
 }

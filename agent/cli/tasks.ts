@@ -5,7 +5,7 @@ import { isBefore } from '../tasks/task.ts';
 import type { Config } from '../config/config.ts';
 import { callRunner } from './api.ts';
 import { invoke } from './run.ts';
-import { formatTable, printJsonLines } from './terminal.ts';
+import { formatTable, printJsonLines, printable } from './terminal.ts';
 
 const Task = z.object({
   name: z.string(),
@@ -44,7 +44,7 @@ export async function showTask(config: Config, name: string, { json }: { json?: 
   if (json === true) printJsonLines([task]);
   else {
     const lines = Object.entries(task).map(
-      ([field, value]) => `${`${field}:`.padEnd(13)} ${typeof value === 'string' ? value : JSON.stringify(value)}\n`,
+      ([field, value]) => `${`${field}:`.padEnd(13)} ${printable(typeof value === 'string' ? value : JSON.stringify(value))}\n`,
     );
     process.stdout.write(lines.join(''));
   }

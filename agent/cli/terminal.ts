@@ -63,7 +63,7 @@ export function printJsonLines(values: unknown[]): void {
 }
 
 /** Control characters and escapes made visible: names and messages come from outside. */
-function printable(text = ''): string {
+export function printable(text = ''): string {
   // eslint-disable-next-line no-control-regex -- control characters are what is replaced
   return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '·');
 }

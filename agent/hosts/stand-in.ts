@@ -1,5 +1,7 @@
 /** The answer that a host gets where its script gave none. */
 import { KINDS, type Kind } from '../config/kinds.ts';
+import { accessRequestsIn } from './draft.ts';
+import { SCAN_LIMIT } from './scan.ts';
 
 /** What the host gets instead of what the script printed and returned. */
 export interface StandIn {
@@ -24,22 +26,17 @@ export function standIn(kind: Kind, failOpen: boolean, problem: string, stdin: (
     case 'tasks':
       return { stdout: Buffer.from('<tasks></tasks>'), code: 0 };
     case 'risk':
-      return cannotCompute(stdin(DRAFT_LIMIT + 1));
+      return cannotCompute(stdin(SCAN_LIMIT + 1));
   }
 }
 
-/** Drafts that are longer, or have more access requests, are not looked into. At this size, finding the ids takes 5 ms. */
-const DRAFT_LIMIT = 1024 * 1024;
-const MOST_REQUESTS = 5000;
+/** An id that can be repeated in XML as it stands. */
+const PLAIN = /^[A-Za-z0-9-]{1,64}$/;
 
 /** `CANNOT_COMPUTE` for every access request of the draft. Nothing stands in where they cannot all be found. */
 function cannotCompute(draft: Buffer): StandIn | undefined {
-  if (draft.length > DRAFT_LIMIT) return undefined;
-  const uuids: string[] = [];
-  for (const [, uuid = ''] of draft.toString().matchAll(/<uuid>([A-Za-z0-9-]{1,64})<\/uuid>/g)) {
-    uuids.push(uuid);
-    if (uuids.length > MOST_REQUESTS) return undefined;
-  }
+  const uuids = accessRequestsIn(draft) ?? [];
+  if (uuids.length === 0 || !uuids.every((uuid) => PLAIN.test(uuid))) return undefined;
   const results = uuids.map(
     (uuid) =>
       `<external_risk_analysis_result_for_field><field_uuid>${uuid}</field_uuid><status>CANNOT_COMPUTE</status><score/><comment/><detailed_report_url/><severity/></external_risk_analysis_result_for_field>`,

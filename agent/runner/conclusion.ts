@@ -1,10 +1,12 @@
 /** What the host gets: the script's own output and exit code, or, where its kind owes an answer, that answer checked or what stands in for it. */
 import type { Kind } from '../config/kinds.ts';
+import { withoutResult } from '../hosts/draft.ts';
 import { REPLY_LIMIT, answersOnStdout, checkReply } from '../hosts/reply.ts';
+import { SCAN_LIMIT } from '../hosts/scan.ts';
 import { standIn } from '../hosts/stand-in.ts';
 import type { Manifest } from '../catalog/manifest.ts';
 import type { Ending } from './execution.ts';
-import type { Invocation } from './invocation.ts';
+import { isTest, type Invocation } from './invocation.ts';
 
 export interface Conclusion extends Ending {
   /** What callers get as stdout instead of the script's own; null for the script's own. */
@@ -26,8 +28,9 @@ export function conclude(manifest: Manifest, invocation: Invocation, ending: End
   let problem = problemOf(ending, kind);
   if (problem === '' && answersOnStdout(kind)) {
     const checked = checkReply(kind, stdout(REPLY_LIMIT + 1), manifest.reply === 'last-json');
-    if (checked.ok) return { ...ending, message: checked.warning ?? '', reply: checked.stdout };
-    problem = checked.problem;
+    const unanswered = checked.ok ? withoutResult(checked.answer, stdin(SCAN_LIMIT + 1)) : [];
+    if (checked.ok && unanswered.length === 0) return { ...ending, message: checked.warning ?? '', reply: checked.stdout };
+    problem = checked.ok ? missing(unanswered) : checked.problem;
     // The Test button shows what a script prints; many print an answer only for a ticket.
     if (isTest(invocation)) return { ...ending, message: problem, reply: null };
   }
@@ -39,8 +42,8 @@ export function conclude(manifest: Manifest, invocation: Invocation, ending: End
   return { ...ending, code: instead.code, message, reply: instead.stdout };
 }
 
-function isTest({ host, event }: Invocation): boolean {
-  return host === 'securechange' && event === 'TEST';
+function missing(uuids: string[]): string {
+  return `the answer has no result for ${uuids.length} of the access requests, ${uuids[0]?.slice(0, 64) ?? ''} for one`;
 }
 
 /** A task has a fail-open of its own, and nothing but the truth may reach it. */

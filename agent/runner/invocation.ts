@@ -46,3 +46,8 @@ export function invocationOf(start: Start, stdin: Stdin): Invocation {
     rerunOf: null,
   };
 }
+
+/** SecureChange's Test button. */
+export function isTest({ host, event }: Pick<Invocation, 'host' | 'event'>): boolean {
+  return host === 'securechange' && event === 'TEST';
+}

@@ -1,5 +1,6 @@
 /** The beginning and the end of a run: in spool, journal, registry and log, in the order in which nothing can be lost. */
 import { identityOf } from '../hosts/identity.ts';
+import { SCAN_LIMIT } from '../hosts/scan.ts';
 import { readTicket, type Ticket } from '../hosts/ticket.ts';
 import type { Head } from '../journal/chain.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -9,7 +10,7 @@ import { totalsOf } from './digest.ts';
 import type { Invocation } from './invocation.ts';
 import type { Registry } from './registry.ts';
 import { Run } from './run.ts';
-import type { Spool, Stdin } from './spool.ts';
+import { beginningOf, type Spool, type Stdin } from './spool.ts';
 import { outcomeForCaller } from './view.ts';
 
 export interface LedgerParts {
@@ -52,7 +53,7 @@ const NO_TICKET: Ticket = { id: '', subject: '', requester: '', stage: '', updat
 
 /** @param script as resolved, or `event:NAME` */
 export function eventInfo(script: string, { key, args, host, stdin, event: name }: Invocation): EventInfo {
-  const ticket = host === 'securechange' && stdin.bytes !== undefined ? readTicket(stdin.bytes) : undefined;
+  const ticket = host === 'securechange' ? readTicket(beginningOf(stdin, SCAN_LIMIT + 1)) : undefined;
   return { name, ticket: ticket ?? NO_TICKET, identity: identityOf({ key, script, args, name, ticket }) };
 }
 
@@ -85,7 +86,8 @@ export class Ledger {
       throw error;
     }
     const log = this.#parts.log.child({ run: id, script: subject.name, key, ...(ticket.id === '' ? {} : { ticket: ticket.id }) });
-    log.info({ host, event, address, stdin: stdin.size }, 'run accepted');
+    const known = ticket.id === '' ? {} : { stage, requester };
+    log.info({ host, event, address, stdin: stdin.size, ...known }, 'run accepted');
     const run = new Run(id, spool.folder(id), { token, key, onCallerLoss: subject.onCallerLoss, held: subject.held });
     registry.add(run);
     return { run, stdin, log, since: performance.now() };

@@ -13,10 +13,11 @@ import type { Admission, Job } from './admission.ts';
 import { conclude } from './conclusion.ts';
 import { execute } from './execution.ts';
 import { checkInput, inputOf } from './input.ts';
-import { LOCAL_KEY, type Invocation } from './invocation.ts';
+import { LOCAL_KEY, isTest, type Invocation } from './invocation.ts';
 import { Ledger, eventInfo, type LedgerParts, type Recorded, type Subject } from './ledger.ts';
 import { planRun, type Plan } from './plan.ts';
 import { bootId } from './recovery.ts';
+import { beginningOf } from './spool.ts';
 import { readSpool, type RunView } from './view.ts';
 
 export interface LifeParts extends LedgerParts {
@@ -147,12 +148,9 @@ export class Life {
       this.#parts.journal.start(run.id, Date.now(), pid, bootId());
       log.info({ pid, waited: Math.round(waited) }, 'script started');
     });
-    const { size, bytes, file = '' } = invocation.stdin;
-    const beginning = (file: string, length: number, most: number): Buffer =>
-      length === 0 ? Buffer.alloc(0) : readSpool(file, 0, Math.min(length, most));
     const streams = {
-      stdin: (most: number) => bytes ?? beginning(file, size, most),
-      stdout: (most: number) => beginning(run.fileOf('stdout'), run.printed('stdout'), most),
+      stdin: (most: number) => beginningOf(stdin, most),
+      stdout: (most: number) => (run.printed('stdout') === 0 ? Buffer.alloc(0) : readSpool(run.fileOf('stdout'), 0, most)),
     };
     this.#ledger.settle(accepted, conclude(script.manifest, invocation, ending, streams));
   }
@@ -179,6 +177,7 @@ function jobOf({ name, manifest }: Script, ticket: string): Omit<Job, 'run'> {
   return { script: name, scriptLimit: manifest.concurrency ?? Infinity, serial };
 }
 
+/** Never the Test button: who presses it wants to see the script. */
 function isFiltered({ manifest }: Script, { host, event }: Invocation): boolean {
-  return host === 'securechange' && manifest.events !== undefined && !manifest.events.includes(event);
+  return host === 'securechange' && manifest.events !== undefined && !isTest({ host, event }) && !manifest.events.includes(event);
 }

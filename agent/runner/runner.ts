@@ -124,7 +124,13 @@ export class Runner {
         : await this.#life.begin(invocation.script, invocation, () => {
             this.#checkOpen();
           });
-    await this.#parts.journal.flush();
+    // A reader from here on: while we wait for the disk, another caller of the same run may give up. By setImmediate its own reading has begun.
+    const release = view.subscribe(() => undefined);
+    try {
+      await this.#parts.journal.flush();
+    } finally {
+      setImmediate(release);
+    }
     return view;
   }
 

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { Failure } from '../../protocol/failures.ts';
 import type { Stream } from '../../protocol/records.ts';
 import { NOTHING, measure, measureFile, type Measured } from './digest.ts';
+import { readSpool } from './view.ts';
 
 /** A stdin that is not longer stays in memory until the script has it. */
 export const SMALL = 64 * 1024;
@@ -80,6 +81,12 @@ export class Spool {
 /** A stdin that is in memory. */
 export function stdinFrom(bytes: Buffer): Stdin {
   return { ...measure(bytes), bytes, file: undefined };
+}
+
+/** Up to `most` bytes from its beginning. */
+export function beginningOf({ size, bytes, file }: Stdin, most: number): Buffer {
+  if (bytes !== undefined) return bytes.subarray(0, most);
+  return file === undefined ? Buffer.alloc(0) : readSpool(file, 0, Math.min(size, most));
 }
 
 /** A file that only grows. It comes into being with its first byte. */

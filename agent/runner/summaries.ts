@@ -14,6 +14,10 @@ export interface RunSummary {
   host: string;
   event: string;
   ticket: string;
+  /** Of the ticket, as far as they are known. */
+  subject: string;
+  requester: string;
+  stage: string;
   outcome: string | null;
   code: number | null;
   accepted: string;
@@ -52,13 +56,16 @@ export interface TaskSummary {
 }
 
 export function summarize(row: JournalRow): RunSummary {
-  const { id, script, host, event, ticket, outcome, code, stdin, stdout, stderr, key, message } = row;
+  const { id, script, host, event, ticket, subject, requester, stage, outcome, code, stdin, stdout, stderr, key, message } = row;
   return {
     id,
     script,
     host,
     event,
     ticket,
+    subject,
+    requester,
+    stage,
     outcome,
     code,
     accepted: time(row.accepted) ?? '',

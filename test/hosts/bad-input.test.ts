@@ -11,7 +11,7 @@ const good = (id: number): string => `<ticket_info><id>${id}</id><subject>s</sub
 
 /** `known`: the ticket's id in the journal, if the agent can read it; everything else is no ticket for it. */
 const INPUTS: Record<string, { stdin: string | Buffer; known?: { ticket: string } }> = {
-  'an XML bomb': { stdin: BOMB, known: { ticket: '1' } },
+  'an XML bomb': { stdin: BOMB },
   'an external entity': { stdin: EXTERNAL },
   '100,000 nested elements': { stdin: '<a>'.repeat(100_000) + '</a>'.repeat(100_000) },
   '1,000 nested elements in a ticket': { stdin: `<ticket_info><id>3</id>${'<a>'.repeat(1000)}${'</a>'.repeat(1000)}</ticket_info>` },
@@ -20,6 +20,10 @@ const INPUTS: Record<string, { stdin: string | Buffer; known?: { ticket: string 
   'UTF-8 with a byte order mark': { stdin: Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), Buffer.from(good(6))]), known: { ticket: '6' } },
   'Latin-1': { stdin: Buffer.from('<ticket_info><id>7</id><subject>Z\xfcrich</subject></ticket_info>', 'latin1'), known: { ticket: '7' } },
   '5 MB of text in one element': { stdin: `<ticket_info><id>8</id><subject>${'x'.repeat(5_000_000)}</subject></ticket_info>` },
+  'a comment of 900,000 characters': {
+    stdin: `<ticket_info><id>21</id><comment>${'x'.repeat(900_000)}</comment></ticket_info>`,
+    known: { ticket: '21' },
+  },
   'a subject of 50,000 characters': {
     stdin: `<ticket_info><id>9</id><subject>${'x'.repeat(50_000)}</subject></ticket_info>`,
     known: { ticket: '9' },
@@ -42,6 +46,7 @@ const INPUTS: Record<string, { stdin: string | Buffer; known?: { ticket: string 
   'an id of 100 digits': { stdin: `<ticket_info><id>${'9'.repeat(100)}</id></ticket_info>`, known: { ticket: '' } },
   'elements named like prototypes': {
     stdin: '<ticket_info><id>17</id><__proto__><id>18</id></__proto__><constructor>x</constructor></ticket_info>',
+    known: { ticket: '17' },
   },
   'a namespace prefix on everything': { stdin: '<t:ticket_info xmlns:t="x"><t:id>19</t:id></t:ticket_info>' },
   'another root': { stdin: '<ticket><id>20</id></ticket>' },
@@ -65,8 +70,7 @@ suite('bad input of SecureChange', () => {
       assertAnswered(await call({ stdin, env: { SCW_EVENT: 'CREATE' } }), { stdout: `${sum}\n` });
       const [run] = await agent.runs('limit=1');
       assert.ok(run);
-      assert.equal(run.ticket, known?.ticket ?? run.ticket);
-      if (known === undefined && !what.includes('prototypes')) assert.equal(run.ticket, '');
+      assert.equal(run.ticket, known?.ticket ?? '');
       assert.equal(run.stdin, Buffer.byteLength(stdin));
     });
   }

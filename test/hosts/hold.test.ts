@@ -4,6 +4,8 @@ import { suite, test } from 'node:test';
 import { KIND_NAMES } from '../../agent/config/kinds.ts';
 import { decodePayload } from '../../agent/hosts/payload.ts';
 import { REPLY_LIMIT, checkReply } from '../../agent/hosts/reply.ts';
+import { withoutResult } from '../../agent/hosts/draft.ts';
+import { SCAN_LIMIT } from '../../agent/hosts/scan.ts';
 import { standIn } from '../../agent/hosts/stand-in.ts';
 import { readTicket } from '../../agent/hosts/ticket.ts';
 
@@ -13,6 +15,9 @@ const WARM = 3;
 
 const filled = (unit: string, head = '', tail = ''): string =>
   head + unit.repeat(Math.floor((REPLY_LIMIT - head.length - tail.length) / unit.length)) + tail;
+/** At the limit of what is looked into of stdin. */
+const huge = (unit: string, head = '<ticket_info>', tail = '</ticket_info>'): Buffer =>
+  Buffer.from(head + unit.repeat(Math.floor((SCAN_LIMIT - head.length - tail.length) / unit.length)) + tail);
 const inTicket = (unit: string): string => filled(unit, '<ticket_info>', '</ticket_info>');
 const nested = (levels: number): string => '<a>'.repeat(levels) + '</a>'.repeat(levels);
 const numbered = (count: number, one: (index: number) => string): string =>
@@ -107,10 +112,59 @@ suite(`at most ${MOST} ms of the event loop`, () => {
     for (const unit of ['A', '=', '\n', 'A\n', '-_']) assertQuick(unit, () => decodePayload(unit.repeat(131_071 / unit.length)));
   });
 
-  test('for a draft of 1 MiB that a stand-in is made for', () => {
-    for (const unit of ['<uuid>', '<uuid>a</uuid>', `<uuid>${'a'.repeat(64)}`]) {
-      const draft = Buffer.from(unit.repeat(Math.floor((1024 * 1024) / unit.length)));
-      assertQuick(unit, () => standIn('risk', true, '', () => draft));
+  const units = [
+    '<a/>',
+    '<a></a>',
+    ' <a> </a>',
+    '<id>1</id>',
+    '<aaaaaaaaaaaaaaa/>',
+    '<!---->',
+    '<![CDATA[x]]>',
+    '<?a?>',
+    '<a>',
+    '</a>',
+    '<',
+    '<!--',
+    '<a "',
+    '&amp;',
+  ];
+  for (const unit of units) {
+    test(`for a ticket of 1 MiB of ${unit}`, () => {
+      const ticket = huge(unit);
+      assertQuick('in the root', () => readTicket(ticket));
+      const id = huge(unit, '<ticket_info><id>', '</id></ticket_info>');
+      assertQuick('in its id', () => readTicket(id));
+      const name = 'b'.repeat(SCAN_LIMIT / 4);
+      const below = huge(unit, `<${name}>`, `</${name}>`);
+      assertQuick('below a long name', () => readTicket(below));
+    });
+  }
+  for (const [what, head, unit, tail] of [
+    ['attributes', '<ticket_info', ' a="b"', '/>'],
+    ['quotes', '<ticket_info ', '"', '/>'],
+    ['spaces', '<ticket_info', ' ', '/>'],
+    ['a name', '<', 'a', '/>'],
+  ] as const) {
+    test(`for a tag of 1 MiB of ${what}`, () => {
+      const ticket = huge(unit, head, tail);
+      assertQuick(what, () => readTicket(ticket));
+    });
+  }
+
+  test('for a draft of 1 MiB, and an answer to it or a stand-in for one', () => {
+    const answer = {
+      type: 'risk',
+      results: Array.from({ length: 500 }, (_, index) => ({ field_uuid: `a${index}`, status: 'NO_RISK' })),
+    } as const;
+    for (const unit of [
+      '<uuid>',
+      '<uuid>a</uuid>',
+      '<access_request><uuid>a</uuid></access_request>',
+      `<access_request><uuid>${'a'.repeat(64)}</uuid></access_request>`,
+    ]) {
+      const draft = huge(unit, '<field_info><field>', '</field></field_info>');
+      assertQuick(`a stand-in: ${unit}`, () => standIn('risk', true, '', () => draft));
+      assertQuick(`an answer: ${unit}`, () => withoutResult(answer, draft));
     }
   });
 });

@@ -15,8 +15,8 @@ const task = (fields: Record<string, string> = {}): string => {
 };
 const risk = (...fields: string[]): string =>
   `<external_risk_analysis_result><external_risk_analysis_result_for_fields>${fields.join('')}</external_risk_analysis_result_for_fields></external_risk_analysis_result>`;
-const oneRisk = (status: string): string =>
-  `<external_risk_analysis_result_for_field><field_uuid>u-1</field_uuid><status>${status}</status><score>6.3</score><comment/><detailed_report_url/><severity>CRITICAL</severity></external_risk_analysis_result_for_field>`;
+const oneRisk = (status: string, uuid = 'u-1'): string =>
+  `<external_risk_analysis_result_for_field><field_uuid>${uuid}</field_uuid><status>${status}</status><score>6.3</score><comment/><detailed_report_url/><severity>CRITICAL</severity></external_risk_analysis_result_for_field>`;
 const DRAFT = `<field_info><context xsi:type="ticket_draft"/><field xsi:type="multi_access_request"><name>AR</name>${['u-1', 'u-2'].map((uuid) => `<access_request><uuid>${uuid}</uuid><order>AR1</order></access_request>`).join('')}</field></field_info>`;
 
 /** By kind: what is passed on as it was printed, and what is no answer. */
@@ -61,13 +61,16 @@ const ANSWERS: Record<string, { good: Record<string, string>; bad: Record<string
   },
   risk: {
     good: {
-      HAS_RISK: risk(oneRisk('HAS_RISK')),
-      'NO_RISK and CANNOT_COMPUTE': risk(oneRisk('NO_RISK'), oneRisk('CANNOT_COMPUTE')),
-      'a status that nobody has seen yet': risk(oneRisk('PENDING')),
+      HAS_RISK: risk(oneRisk('HAS_RISK'), oneRisk('HAS_RISK', 'u-2')),
+      'NO_RISK and CANNOT_COMPUTE': risk(oneRisk('NO_RISK', 'u-2'), oneRisk('CANNOT_COMPUTE')),
+      'a status that nobody has seen yet': risk(oneRisk('PENDING'), oneRisk('NO_RISK', 'u-2')),
+      'a result for what is not in the draft': risk(oneRisk('NO_RISK'), oneRisk('NO_RISK', 'u-2'), oneRisk('NO_RISK', 'u-3')),
     },
     bad: {
       nothing: '',
       'no result': risk(),
+      'no result for one of the access requests': risk(oneRisk('NO_RISK')),
+      'two results for the same one': risk(oneRisk('NO_RISK'), oneRisk('HAS_RISK')),
       'a result without a status': risk(
         '<external_risk_analysis_result_for_field><field_uuid>u</field_uuid></external_risk_analysis_result_for_field>',
       ),
@@ -177,8 +180,8 @@ suite('the answer of each kind', () => {
     assert.equal((await call({ args: ['64'], stdin: ticket(), env: { SCW_EVENT: 'CREATE' } })).code, 1);
   });
 
-  test('with events in the manifest, all others end with 0 and without a run of the script', async () => {
-    agent.script('filtered.sh', '#!/bin/bash\necho "$SCW_EVENT"\n', { manifest: 'kind: trigger\nevents: [CLOSE, TEST]\n' });
+  test('with events in the manifest, all others end with 0 and without a run of the script, but for the Test button', async () => {
+    agent.script('filtered.sh', '#!/bin/bash\necho "$SCW_EVENT"\n', { manifest: 'kind: trigger\nevents: [CLOSE]\n' });
     const call = await secureChange(agent, 'filtered');
     for (const event of ['CLOSE', 'TEST'])
       assertAnswered(await call({ stdin: ticket(), env: { SCW_EVENT: event } }), { stdout: `${event}\n` });
@@ -190,7 +193,9 @@ suite('the answer of each kind', () => {
     const call = await secureChange(agent, 'trigger');
     assertAnswered(await call({ args: ['0'], stdin: ticket({ id: 4711 }), env: { SCW_EVENT: 'ADVANCE' } }), { stderr: 'note\n' });
     const [run] = await agent.runs('ticket=4711');
-    assert.equal(run?.event, 'ADVANCE');
-    assert.equal(run.script, 'trigger.sh');
+    assert.deepEqual(
+      [run?.event, run?.script, run?.subject, run?.requester, run?.stage],
+      ['ADVANCE', 'trigger.sh', 'Open 443 & more (Zürich)', 'jdoe', '253'],
+    );
   });
 });

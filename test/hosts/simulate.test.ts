@@ -136,7 +136,7 @@ suite('simulate', () => {
       '#!/bin/bash\nprintf "<external_risk_analysis_result><external_risk_analysis_result_for_fields><external_risk_analysis_result_for_field><field_uuid>x</field_uuid><status>NO_RISK</status></external_risk_analysis_result_for_field></external_risk_analysis_result_for_fields></external_risk_analysis_result>"\n',
     );
     const { lines } = await simulate('securechange', '--script', 'one', '--kind', 'risk');
-    assert.equal(lines[1]?.concludes, 'no risk result for 3 of 3 access requests');
+    assert.equal(lines[1]?.concludes, 'no risk result for 3 of the access requests');
   });
 
   test('an answer that stands in for the script is no proper conclusion', async () => {

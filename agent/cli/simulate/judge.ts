@@ -1,6 +1,7 @@
 /** What a host makes of the way a call ended: the exit code, the answer on stdout, and nothing else. */
 import { KINDS, type Kind } from '../../config/kinds.ts';
 import type { Answer } from '../../hosts/answers.ts';
+import { withoutResult } from '../../hosts/draft.ts';
 import { checkReply } from '../../hosts/reply.ts';
 import type { HostCalled } from '../../process/host-call.ts';
 import type { Conclusion } from './question.ts';
@@ -18,18 +19,16 @@ export function judgeExit(what: string) {
   };
 }
 
-/** Kinds whose answer is XML on stdout. @param uuids the access requests that each need a result of their own */
-export function judgeAnswer(kind: Kind, uuids: string[] = []) {
+/** Kinds whose answer is XML on stdout. @param input each access request of a draft needs a result of its own */
+export function judgeAnswer(kind: Kind, input: Buffer) {
   return (heard: HostCalled): Conclusion => {
     const broken = brokenOff(heard);
     if (broken !== undefined) return fail(heard, broken);
     if (heard.code !== 0) return fail(heard, `no answer: exit code ${heard.code ?? '?'}`);
     const checked = checkReply(kind, heard.stdout, false);
     if (!checked.ok) return { state: 'FAIL', concludes: checked.problem, why: lastWords(heard) };
-    const missing = uuids.filter(
-      (uuid) => checked.answer?.type === 'risk' && !checked.answer.results.some((one) => one.field_uuid === uuid),
-    );
-    if (missing.length > 0) return fail(heard, `no risk result for ${missing.length} of ${uuids.length} access requests`);
+    const missing = withoutResult(checked.answer, input);
+    if (missing.length > 0) return fail(heard, `no risk result for ${missing.length} of the access requests`);
     return stoodIn(heard) ?? { state: 'ok', concludes: inWords(checked.answer), why: notices(heard) };
   };
 }

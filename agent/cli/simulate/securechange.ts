@@ -2,7 +2,7 @@
 import type { Kind } from '../../config/kinds.ts';
 import { answersByExit, judgeAnswer, judgeExit } from './judge.ts';
 import type { Question, Subject, Wishes } from './question.ts';
-import { TEST_TICKET, newDraft, newTicket, ticketFrom, uuidsIn } from './tickets.ts';
+import { TEST_TICKET, newDraft, newTicket, ticketFrom } from './tickets.ts';
 
 /** The events of the API; others have been seen and an event is an open text. */
 export const EVENTS: readonly string[] = [
@@ -60,20 +60,20 @@ function onTicket(kind: Kind, event: string, { size = 0, input, argument }: Wish
     call: { args, env: event === '' ? {} : { SCW_EVENT: event }, stdin: xml },
     tries: kind === 'trigger' ? TRIES : 1,
     callers: 1,
-    judge: answersByExit(kind) ? judgeExit(`the ${kind}`) : judgeAnswer(kind),
+    judge: answersByExit(kind) ? judgeExit(`the ${kind}`) : judgeAnswer(kind, xml),
     ticket: id,
   };
 }
 
 function onDraft({ size = 0, input }: Wishes): Question {
-  const { uuids, xml } = input === undefined ? newDraft(size) : { uuids: uuidsIn(input), xml: input };
+  const xml = input ?? newDraft(size);
   return {
     name: 'risk',
     trigger: BY_VARIABLE,
     call: { args: [], env: {}, stdin: xml },
     tries: 1,
     callers: 1,
-    judge: judgeAnswer('risk', uuids),
+    judge: judgeAnswer('risk', xml),
     ticket: '',
   };
 }

@@ -40,8 +40,8 @@ export function ticketFrom(bytes: Buffer): Ticket {
 /** The Test button's. */
 export const TEST_TICKET = Buffer.from('<ticket_info/>');
 
-/** The input of an external risk analysis, and the ids for which it wants a result. */
-export function newDraft(size: number): { uuids: string[]; xml: Buffer } {
+/** The input of an external risk analysis. */
+export function newDraft(size: number): Buffer {
   const uuids = [randomUUID(), randomUUID(), randomUUID()];
   const requests = uuids.map(
     (uuid, index) =>
@@ -52,12 +52,7 @@ export function newDraft(size: number): { uuids: string[]; xml: Buffer } {
   );
   const head = '<field_info><context xsi:type="ticket_draft"/><field xsi:type="multi_access_request"><name>Required access</name>';
   const body = `${head}${requests.join('')}`;
-  return { uuids, xml: Buffer.from(`${body}${comments(size - body.length)}</field></field_info>`) };
-}
-
-/** The ids of the access requests in a draft from a file. */
-export function uuidsIn(xml: Buffer): string[] {
-  return [...xml.toString('latin1').matchAll(/<uuid>([^<]{1,64})<\/uuid>/g)].map(([, uuid]) => uuid ?? '');
+  return Buffer.from(`${body}${comments(size - body.length)}</field></field_info>`);
 }
 
 /** So many bytes of comments, or a little more. */

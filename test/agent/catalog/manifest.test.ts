@@ -75,6 +75,14 @@ suite('a manifest', () => {
       assert.ok(message.includes(`${file}:${fault}:`), `${fault} in ${message}`);
     }
   });
+  test('with events for a kind whose answer is on stdout is broken: an event without a run would have no answer', () => {
+    for (const kind of ['condition', 'assignment', 'risk', 'before']) {
+      writeFileSync(file, `kind: ${kind}\nevents: [CLOSE]\n`);
+      assert.match(broken(file), /close\.yaml:2: events: /);
+    }
+    for (const kind of ['trigger', 'pre-assignment', 'validation', 'after'])
+      assert.deepEqual(read(`kind: ${kind}\nevents: [CLOSE]\n`).events, ['CLOSE']);
+  });
   test('that is no file at all is broken, and a pipe holds nobody up', () => {
     mkdirSync(path.join(folder, 'folder.yaml'));
     assert.match(broken(path.join(folder, 'folder.yaml')), /folder\.yaml/);

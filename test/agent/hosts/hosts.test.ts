@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite, test } from 'node:test';
+import { accessRequestsIn } from '../../../agent/hosts/draft.ts';
 import { decodePayload } from '../../../agent/hosts/payload.ts';
 import { readTicket } from '../../../agent/hosts/ticket.ts';
 import { ROOT } from '../../helpers/command.ts';
@@ -29,11 +30,58 @@ suite('the id of a ticket', () => {
     const begun = performance.now();
     assert.equal(id('<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/hostname">]><ticket_info><id>&b;</id></ticket_info>'), '');
     assert.equal(id('<a>'.repeat(50_000)), '');
-    assert.equal(id(`<ticket_info><id>1</id>${' '.repeat(256 * 1024)}</ticket_info>`), '');
+    assert.equal(id(`<ticket_info><id>1</id>${' '.repeat(1024 * 1024)}</ticket_info>`), '');
     assert.equal(id('<ticket_info><__proto__><id>1</id></__proto__></ticket_info>'), '');
     assert.equal(id(`<${'!'.repeat(200_000)}`), '');
     assert.equal(id(`<ticket_info ${'a="'.repeat(60_000)}`), '');
     assert.ok(performance.now() - begun < 5000);
+  });
+});
+
+suite('a ticket', () => {
+  test('is read from what SecureChange sends, with requester and stage', () => {
+    const { subject, requester, stage, updated } = readTicket(payload('securechange/advance.xml')) ?? {};
+    assert.deepEqual([subject, requester, stage, updated].map(Boolean), [true, true, true, true]);
+    assert.match(readTicket(payload('securechange/close.xml'))?.stage ?? '', /^\d+$/);
+  });
+  const odd: [what: string, xml: string, id: string | undefined][] = [
+    [
+      'CDATA, comments and instructions',
+      '<?a ?><!-- < --><ticket_info><id><![CDATA[1]]><!-- 2 -->3<?b >?></id></ticket_info> <!---->\n',
+      '13',
+    ],
+    ['an attribute with angle brackets and the other quotes', `<ticket_info a='">' b="'/>"><id c="1">4</id ></ticket_info>`, '4'],
+    ['elements after the number', '<ticket_info><id>5<b/></id></ticket_info>', ''],
+    ['a document type', '<!DOCTYPE ticket_info><ticket_info><id>1</id></ticket_info>', undefined],
+    ['a `<` in an attribute', '<ticket_info a="<"><id>1</id></ticket_info>', undefined],
+    ['text before it', 'x<ticket_info><id>1</id></ticket_info>', undefined],
+    ['text after it', '<ticket_info><id>1</id></ticket_info>x', undefined],
+    ['tags that cross', '<ticket_info><id>1<b></id></b></ticket_info>', undefined],
+    ['a tag that does not end', '<ticket_info><id>1</id></ticket_info', undefined],
+    ['a comment that does not end', '<ticket_info><id>1</id></ticket_info><!-- ', undefined],
+    ['an element without a name', '<ticket_info><id>1</id>< /></ticket_info>', undefined],
+    ['an end too many', '<ticket_info><id>1</id></ticket_info></ticket_info>', undefined],
+    ['51 levels', `<ticket_info><id>1</id>${'<a>'.repeat(50)}${'</a>'.repeat(50)}</ticket_info>`, undefined],
+    ['50,001 tags', `<ticket_info><id>1</id>${'<a/>'.repeat(49_998)}</ticket_info>`, undefined],
+  ];
+  for (const [what, xml, id] of odd) {
+    test(`${what}: ${id === undefined ? 'is none' : `the id is "${id}"`}`, () => {
+      assert.equal(readTicket(Buffer.from(xml))?.id, id);
+    });
+  }
+});
+
+suite('the access requests of a draft', () => {
+  const draft = (inner: string): string[] | undefined =>
+    accessRequestsIn(Buffer.from(`<field_info><context xsi:type="ticket_draft"/><field><name>AR</name>${inner}</field></field_info>`));
+  test('are those with a uuid of their own, and nothing else that has one', () => {
+    const request = '<access_request><targets><target><uuid>no</uuid></target></targets><uuid>yes</uuid></access_request>';
+    assert.deepEqual(draft(request + request.replace('yes', 'too')), ['yes', 'too']);
+    assert.deepEqual(draft('<uuid>no</uuid><!-- <access_request><uuid>no</uuid></access_request> -->'), []);
+  });
+  test('are not known where the draft is none', () => {
+    assert.equal(draft('<access_request><uuid>a</uuid>'), undefined);
+    assert.equal(accessRequestsIn(Buffer.from('<ticket_info/>')), undefined);
   });
 });
 
