@@ -7,21 +7,16 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Address, Name } from '../config/config.ts';
 import { runTool } from '../process/execute.ts';
+import { agentYaml, type Places } from './agent-yaml.ts';
 import { UsageError } from './terminal.ts';
 
 const EXAMPLES = fileURLToPath(new URL('../../scripts', import.meta.url));
 /** Three years: stubs pin the certificate, and a renewal means new stubs. */
 const CERTIFICATE_DAYS = 1095;
 
-export interface InitOptions {
+export interface InitOptions extends Places {
   dir: string;
-  listen: string;
-  plaintext?: string;
   name: string[];
-  /** Where these are, if not below `dir`. */
-  state: string;
-  socket?: string;
-  credentials?: string;
 }
 
 export async function init(options: InitOptions): Promise<void> {
@@ -39,7 +34,7 @@ export async function init(options: InitOptions): Promise<void> {
   await writeCertificate(root, names);
   writeKeys(path.join(root, 'keys.yaml'));
   copyExamples(path.join(root, 'scripts'));
-  writeFileSync(path.join(root, 'agent.yaml'), configText(names, options), { mode: 0o600 });
+  writeFileSync(path.join(root, 'agent.yaml'), agentYaml(names, options), { mode: 0o600 });
   process.stdout.write(nextSteps(root));
 }
 
@@ -75,62 +70,6 @@ keys:
 function copyExamples(folder: string): void {
   cpSync(EXAMPLES, folder, { recursive: true, filter: (source) => path.basename(source) !== '__pycache__' });
   for (const name of readdirSync(folder)) chmodSync(path.join(folder, name), /\.(yaml|md)$/.test(name) ? 0o644 : 0o755);
-}
-
-function configText(names: string[], { listen, plaintext, state, socket, credentials }: InitOptions): string {
-  return `# The agent's configuration. Paths are relative to this file. After a change: mediator-agent check, then HUP (under systemd: systemctl reload).
-
-# The names and addresses by which stubs dial this agent. A proof that was made for another name is refused.
-names: ${JSON.stringify(names)}
-
-# Where the front listens. plaintext is for stubs on this machine, for sidecars, and behind a proxy that does TLS.
-listen:
-  tls: [${JSON.stringify(listen)}]
-  plaintext: [${plaintext === undefined ? '' : JSON.stringify(plaintext)}]
-
-tls:
-  certificate: tls/cert.pem
-  key: tls/key.pem
-
-# Keys with their secrets: mode 600. And the folder that scripts are dropped into.
-keys: keys.yaml
-scripts: scripts
-
-# The journal, the spool, and the private folders of scripts. The socket is the runner's API: whoever may open it may use it.
-state: ${state}
-socket: ${socket ?? `${state}/runner.sock`}
-
-# A folder with one file for each secret that manifests ask for. Without it, LoadCredential= of a unit for systemd may name them.
-${credentials === undefined ? '# credentials: credentials' : `credentials: ${credentials}`}
-
-# Bounds. A call beyond the queue is refused with "try later" (75).
-limits:
-  concurrency: 32
-  queue: 512
-  connections: 2048
-  stdin: 64MiB
-
-# For scripts whose manifest does not say otherwise.
-defaults:
-  timeout: 120s
-  grace: 5s # between TERM and KILL
-  output-limit: 1GiB
-
-# How long runs may go on after the agent was told to stop, and how long a lost caller is awaited where on-caller-loss is kill.
-drain: 30s
-resume-window: 60s
-
-# Variables that a stub may pass on to scripts; a * at the end stands for any rest.
-environment: [SCW_*]
-
-# The PATH of scripts. Its last folder is that of the Node that runs the agent.
-path: /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:${path.dirname(process.execPath)}
-
-# A script that was changed must have been left alone for this long before it runs: half a copy never does.
-settle: 500ms
-
-log: info # debug, info, warn, error
-`;
 }
 
 function nextSteps(root: string): string {

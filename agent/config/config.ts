@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { LOG_LEVELS } from '../log.ts';
-import { Duration, Size } from './units.ts';
+import { Age, Duration, Size } from './units.ts';
 import { readYamlFile, type Parsed } from './yaml-file.ts';
 
 /** Linux: sun_path holds 108 bytes with the closing NUL. */
@@ -55,6 +55,17 @@ const AgentYaml = z.strictObject({
       queue: z.int().min(0).max(65_536).default(512),
       connections: z.int().min(1).max(65_536).default(2048),
       stdin: Size.default(64 * 1024 ** 2),
+      /** Less than this on the disk of `state`, and new runs are refused. */
+      'disk-free': Size.default(256 * 1024 ** 2),
+    })
+    .prefault({}),
+  /** Of runs that have ended: their stdin and output, and their rows in the journal. */
+  retention: z
+    .strictObject({
+      'spool-age': Age.default(30 * 86_400_000),
+      'spool-size': Size.default(10 * 1024 ** 3),
+      'journal-age': Age.default(400 * 86_400_000),
+      'journal-runs': z.int().min(1).default(1_000_000),
     })
     .prefault({}),
   defaults: z

@@ -16,15 +16,17 @@ const SIZES: Record<string, number> = {
 /** The longest that a timer of Node takes; a longer one would fire at once. */
 const LONGEST = 2 ** 31 - 1;
 
-/** A duration with a unit, in milliseconds. */
-export const Duration = z.string('must be a duration with a unit, for instance 120s').transform((text, context) => {
+/** How long something is kept, in milliseconds: a duration that no timer has to wait for. */
+export const Age = z.string('must be a duration with a unit, for instance 30d').transform((text, context) => {
   const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text);
   const duration = Number(match?.[1]) * (DURATIONS[match?.[2] ?? ''] ?? 0);
-  if (duration <= LONGEST) return duration;
-  const fault = match ? 'is longer than 24 days' : 'is not a duration; write for instance 500ms, 120s, 2m or 1h';
-  context.addIssue({ code: 'custom', message: `"${text}" ${fault}` });
+  if (match) return duration;
+  context.addIssue({ code: 'custom', message: `"${text}" is not a duration; write for instance 500ms, 120s, 2m, 1h or 30d` });
   return z.NEVER;
 });
+
+/** A duration with a unit, in milliseconds. */
+export const Duration = Age.refine((duration) => duration <= LONGEST, 'is longer than 24 days');
 
 /** A size, in bytes; a bare number is bytes. */
 export const Size = z.union([z.int().nonnegative(), z.string()], 'must be a size, for instance 64MiB').transform((value, context) => {

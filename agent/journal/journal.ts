@@ -4,7 +4,7 @@ import path from 'node:path';
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 import { lastLink, putIntoChain, type Head } from './chain.ts';
 import { Flusher } from './flush.ts';
-import { migrate, transaction } from './schema.ts';
+import { migrate, transaction, write } from './schema.ts';
 import { Pruning } from './pruning.ts';
 import { Row, type JournalRow, type NewRow, type Settlement } from './row.ts';
 
@@ -63,22 +63,24 @@ export class Journal {
     this.#open = this.#db.prepare('SELECT * FROM runs WHERE outcome IS NULL ORDER BY id');
   }
 
-  /** @throws if the token is known already */
+  /** @throws if the token is known already; Failure `spool-full`, as all that writes here */
   insert(row: NewRow): void {
-    this.#insert.run({ ...row, args: JSON.stringify(row.args), env: JSON.stringify(row.env) });
+    write(() => this.#insert.run({ ...row, args: JSON.stringify(row.args), env: JSON.stringify(row.env) }));
   }
 
   /** Called before the script is started, with process id 0, and again when its process id is known. */
   start(id: string, started: number, pid: number, boot: string): void {
-    this.#start.run(started, pid, boot, id);
+    write(() => this.#start.run(started, pid, boot, id));
   }
 
   /** Ends a run and puts it at the end of the chain. Returns its place, or undefined if it had ended already. */
   settle(id: string, settlement: Settlement): Head | undefined {
-    const head = transaction(this.#db, () => {
-      const row = this.#settle.get({ id, ...settlement });
-      return row === undefined ? undefined : putIntoChain(this.#db, this.#head, row);
-    });
+    const head = write(() =>
+      transaction(this.#db, () => {
+        const row = this.#settle.get({ id, ...settlement });
+        return row === undefined ? undefined : putIntoChain(this.#db, this.#head, row);
+      }),
+    );
     if (head !== undefined) this.#head = head; // not before it is committed: the disk may be full
     return head;
   }
@@ -89,7 +91,7 @@ export class Journal {
   }
 
   acknowledge(id: string, at: number): void {
-    this.#acknowledge.run(at, id);
+    write(() => this.#acknowledge.run(at, id));
   }
 
   byId(id: string): JournalRow | undefined {
@@ -102,7 +104,7 @@ export class Journal {
 
   /** Notes that an invocation reads the run of an earlier one, being the same event. */
   attach(token: string, run: string, key: string, at: number): void {
-    this.#attach.run(token, run, key, at);
+    write(() => this.#attach.run(token, run, key, at));
   }
 
   /** The newest run of an event. */

@@ -19,6 +19,7 @@ const Spooled = z.object({
 /** A run that has ended and has its folder in the spool. */
 export type Spooled = z.output<typeof Spooled>;
 
+const Sum = z.object({ sum: z.number() });
 const Oldest = z.object({ id: z.string(), seq: z.number(), link: z.string(), ended: z.number(), removed: z.number().nullable() });
 
 export class Pruning {
@@ -38,6 +39,16 @@ export class Pruning {
   /** Runs that have their folder, in the order in which they ended, after a place in the chain. */
   spooled(after: number, limit: number): Spooled[] {
     return z.array(Spooled).parse(this.#spooled.all(after, limit));
+  }
+
+  /** Whether a run is known and has, or should have, its folder. */
+  keeps(id: string): boolean {
+    return this.#db.prepare('SELECT 1 FROM runs WHERE id = ? AND removed IS NULL').get(id) !== undefined;
+  }
+
+  /** Bytes of stdin of the runs that go on or wait. */
+  get openStdin(): number {
+    return Sum.parse(this.#db.prepare('SELECT coalesce(sum(stdin), 0) AS sum FROM runs WHERE outcome IS NULL').get()).sum;
   }
 
   /** Notes that a run's folder is being removed. */

@@ -28,6 +28,19 @@ export function migrate(db: DatabaseSync): void {
   }
 }
 
+/** Result codes of SQLite: SQLITE_FULL, and SQLITE_IOERR_SHMSIZE, which is the same for its shared memory. */
+const FULL = [13, 4874];
+
+/** Does what writes. @throws Failure `spool-full` if the disk is full */
+export function write<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof Error) || !('errcode' in error) || !FULL.some((code) => code === error.errcode)) throw error;
+    throw new Failure('spool-full', 'the disk of the agent is full; free space below its state folder', { cause: error });
+  }
+}
+
 /** All of the work or nothing of it. */
 export function transaction<T>(db: DatabaseSync, work: () => T): T {
   db.exec('BEGIN IMMEDIATE');

@@ -11,7 +11,7 @@ import { isBefore, type Task } from '../tasks/task.ts';
 import { performTask, type EventInput } from './actions.ts';
 import type { Conclusion } from './conclusion.ts';
 import type { Invocation } from './invocation.ts';
-import { Ledger, eventInfo, type Recorded } from './ledger.ts';
+import { eventInfo, type Ledger, type Recorded } from './ledger.ts';
 import type { LifeParts } from './life.ts';
 import type { Run } from './run.ts';
 import type { RunView } from './view.ts';
@@ -26,10 +26,10 @@ export class Events {
   readonly #newId = monotonicFactory();
 
   /** @param submit begins the runs of tasks whose action is a script */
-  constructor(parts: LifeParts, submit: (invocation: Invocation) => Promise<RunView>) {
+  constructor(parts: LifeParts, ledger: Ledger, submit: (invocation: Invocation) => Promise<RunView>) {
     this.#parts = parts;
     this.#submit = submit;
-    this.#ledger = new Ledger(parts);
+    this.#ledger = ledger;
   }
 
   /** @throws Failure, and then nothing was started */

@@ -2,7 +2,6 @@
 import { identityOf } from '../hosts/identity.ts';
 import { SCAN_LIMIT } from '../hosts/scan.ts';
 import { readTicket, type Ticket } from '../hosts/ticket.ts';
-import type { Head } from '../journal/chain.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Logger } from '../log.ts';
 import type { Conclusion } from './conclusion.ts';
@@ -10,10 +9,12 @@ import { totalsOf } from './digest.ts';
 import type { Invocation } from './invocation.ts';
 import type { Registry } from './registry.ts';
 import { Run } from './run.ts';
+import type { Retention } from './retention.ts';
 import { beginningOf, type Spool, type Stdin } from './spool.ts';
 import { outcomeForCaller } from './view.ts';
 
 export interface LedgerParts {
+  retention: Retention;
   log: Logger;
   journal: Journal;
   spool: Spool;
@@ -49,6 +50,9 @@ export interface EventInfo {
   identity: string;
 }
 
+/** Between two attempts to write what could not be written, in milliseconds. */
+const RETRY = 2000;
+
 const NO_TICKET: Ticket = { id: '', subject: '', requester: '', stage: '', updated: '' };
 
 /** @param script as resolved, or `event:NAME` */
@@ -59,6 +63,9 @@ export function eventInfo(script: string, { key, args, host, stdin, event: name 
 
 export class Ledger {
   readonly #parts: LedgerParts;
+  /** Ends that the journal could not take, oldest first. */
+  readonly #unwritten: (() => void)[] = [];
+  #trying = false;
 
   constructor(parts: LedgerParts) {
     this.#parts = parts;
@@ -68,6 +75,7 @@ export class Ledger {
   record(id: string, subject: Subject, invocation: Invocation, { name: event, identity, ticket }: EventInfo): Recorded {
     const { journal, spool, registry } = this.#parts;
     const { token, key, address, host, args, rerunOf } = invocation;
+    this.#parts.retention.checkRoom();
     const stdin = spool.admit(id, invocation.stdin);
     const origin = { id, token, key, address, host, event, args, env: subject.env, rerun_of: rerunOf };
     const { subject: title, requester, stage } = ticket;
@@ -93,22 +101,49 @@ export class Ledger {
     return { run, stdin, log, since: performance.now() };
   }
 
-  /** The end: the journal first, then those who wait. */
+  /** The end: the journal first, then those who wait. A journal that cannot be written now is written as soon as it can. */
   settle({ run, log }: Pick<Recorded, 'run' | 'log'>, { outcome, code, message, survivors, reply }: Conclusion): void {
-    const sizes = { stdout: run.printed('stdout'), stderr: run.printed('stderr') };
-    let place: Head | undefined;
+    const totals = totalsOf(run.measured('stdout'), run.measured('stderr'));
+    const { stdout, stderr } = totals;
+    const settlement = { outcome, code, ...totals, message, reply, ended: Date.now() };
+    const write = (): void => {
+      const place = this.#parts.journal.settle(run.id, settlement);
+      this.#parts.registry.remove(run);
+      log.info({ outcome, code, stdout, stderr, ...(message === '' ? {} : { reason: message }), ...place }, 'run ended');
+    };
+    if (survivors.length > 0) log.error({ survivors }, 'processes of the run outlived KILL');
     try {
-      const totals = totalsOf(run.measured('stdout'), run.measured('stderr'));
-      place = this.#parts.journal.settle(run.id, { outcome, code, ...totals, message, reply, ended: Date.now() });
+      write();
       this.#parts.journal.flush().catch((error: unknown) => {
         log.error({ err: error }, 'the disk does not take the journal');
       });
     } catch (error) {
-      log.error({ err: error, outcome, code }, 'the journal could not be written; the caller is told, the history will say lost');
+      log.error({ err: error, outcome, code }, 'the journal cannot be written now; the caller is told, and the journal as soon as it can');
+      this.#unwritten.push(write);
+      this.#tryLater();
     }
-    this.#parts.registry.remove(run);
-    if (survivors.length > 0) log.error({ survivors }, 'processes of the run outlived KILL');
-    log.info({ outcome, code, ...sizes, ...(message === '' ? {} : { reason: message }), ...place }, 'run ended');
-    run.settle({ outcome: outcomeForCaller(outcome, code), code, ...sizes, stdout: reply?.length ?? sizes.stdout, message }, reply);
+    run.settle({ outcome: outcomeForCaller(outcome, code), code, stdout: reply?.length ?? stdout, stderr, message }, reply);
+  }
+
+  /** Tries to write down the ends that could not be written. Returns how many are left. */
+  catchUp(): number {
+    while (this.#unwritten.length > 0) {
+      try {
+        this.#unwritten[0]?.();
+        this.#unwritten.shift();
+      } catch {
+        break; // it was said when it happened
+      }
+    }
+    return this.#unwritten.length;
+  }
+
+  #tryLater(): void {
+    if (this.#trying) return;
+    this.#trying = true;
+    setTimeout(() => {
+      this.#trying = false;
+      if (this.catchUp() > 0) this.#tryLater();
+    }, RETRY).unref();
   }
 }

@@ -3,7 +3,7 @@
  * Long because it is the one story that everything else serves.
  */
 import { monotonicFactory } from 'ulid';
-import { Failure, exitCodeOf } from '../../protocol/failures.ts';
+import { exitCodeOf } from '../../protocol/failures.ts';
 import { EXIT_CANCELLED } from '../../protocol/outcomes.ts';
 import type { Catalog, Script } from '../catalog/catalog.ts';
 import type { Config } from '../config/config.ts';
@@ -14,9 +14,10 @@ import { conclude } from './conclusion.ts';
 import { execute } from './execution.ts';
 import { checkInput, inputOf } from './input.ts';
 import { LOCAL_KEY, isTest, type Invocation } from './invocation.ts';
-import { Ledger, eventInfo, type LedgerParts, type Recorded, type Subject } from './ledger.ts';
+import { eventInfo, type Ledger, type LedgerParts, type Recorded, type Subject } from './ledger.ts';
 import { planRun, type Plan } from './plan.ts';
 import { bootId } from './recovery.ts';
+import { spoolFailure } from './spool-file.ts';
 import { beginningOf } from './spool.ts';
 import { readSpool, type RunView } from './view.ts';
 
@@ -39,9 +40,9 @@ export class Life {
   readonly #ledger: Ledger;
   readonly #newId = monotonicFactory();
 
-  constructor(parts: LifeParts) {
+  constructor(parts: LifeParts, ledger: Ledger) {
     this.#parts = parts;
-    this.#ledger = new Ledger(parts);
+    this.#ledger = ledger;
   }
 
   /**
@@ -89,7 +90,7 @@ export class Life {
       { run: row.id, script: row.script, ticket: row.ticket, event: row.event, live: live !== undefined },
       'the same event again: no new run',
     );
-    return live ?? registry.forCaller(row);
+    return live ?? registry.forNewCaller(row);
   }
 
   #enqueue(accepted: Accepted, job: Omit<Job, 'run'>): void {
@@ -157,7 +158,7 @@ export class Life {
 
   /** An error of ours before the script was started. */
   #giveUp(accepted: Accepted, error: unknown): void {
-    const { code, message } = Failure.from(error);
+    const { code, message } = spoolFailure(error);
     this.#ledger.settle(accepted, { outcome: 'refused', code: exitCodeOf(code), message, survivors: [], reply: null });
   }
 }

@@ -27,8 +27,6 @@ export async function recover(parts: { journal: Journal; spool: Spool; log: Logg
       parts.log.warn({ run: row.id, script: row.script, outcome: settlement.outcome, survivors }, 'run recovered after a crash');
     }),
   );
-  const known = new Set(parts.spool.runs().filter((id) => parts.journal.byId(id) !== undefined));
-  for (const id of parts.spool.runs()) if (!known.has(id)) parts.spool.remove(id);
 }
 
 /** The run's first process, if it is certain that the id is still its own: ids are given anew. */

@@ -67,7 +67,7 @@ export class Registry {
   async idle(patience: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, patience)));
-    const ends = this.live.map((run) => untilEnded(run));
+    const ends = this.live.filter(({ terminal }) => terminal === undefined).map((run) => untilEnded(run));
     await Promise.race([Promise.all(ends), timeout]);
     clearTimeout(timer);
   }
@@ -75,6 +75,15 @@ export class Registry {
   /** A run that has ended as its caller sees it. */
   forCaller(row: JournalRow): RunView {
     return this.#archived(row, row.reply);
+  }
+
+  /** The same for a caller that has not seen any of it: what is not kept any more is not missed. */
+  forNewCaller(row: JournalRow): RunView {
+    if (row.removed === null) return this.forCaller(row);
+    return this.#archived(
+      { ...row, stdout: 0, stderr: 0, message: 'this event was done before; its output is not kept any more' },
+      row.reply,
+    );
   }
 
   #archived(row: JournalRow, reply: Buffer | null): RunView {

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import type { Stream, Terminal } from '../../protocol/records.ts';
 import type { Measured } from './digest.ts';
-import { SpoolFile } from './spool.ts';
+import { SpoolFile } from './spool-file.ts';
 import { readSpool, type RunView } from './view.ts';
 
 /** Why a run was ended before its script wanted to. */

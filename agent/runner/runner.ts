@@ -4,6 +4,7 @@ import type { RunFilter } from '../journal/journal.ts';
 import { EVENT_PREFIX, Events } from './events.ts';
 import type { JournalRow } from '../journal/row.ts';
 import { LOCAL_KEY, type Invocation } from './invocation.ts';
+import { Ledger } from './ledger.ts';
 import { Life, type LifeParts } from './life.ts';
 import type { RunView } from './view.ts';
 
@@ -12,6 +13,7 @@ export const LAST_PATIENCE = 60_000;
 
 export class Runner {
   readonly #parts: LifeParts;
+  readonly #ledger: Ledger;
   readonly #life: Life;
   readonly #events: Events;
   /** Tokens whose request is complete, and whose run is not in the journal yet. */
@@ -20,8 +22,9 @@ export class Runner {
 
   constructor(parts: LifeParts) {
     this.#parts = parts;
-    this.#life = new Life(parts);
-    this.#events = new Events(parts, (invocation) => this.submit(invocation));
+    this.#ledger = new Ledger(parts);
+    this.#life = new Life(parts, this.#ledger);
+    this.#events = new Events(parts, this.#ledger, (invocation) => this.submit(invocation));
   }
 
   get stdinLimit(): number {
@@ -31,6 +34,11 @@ export class Runner {
   get status(): { running: number; queued: number; draining: boolean } {
     const { running, queued } = this.#parts.admission;
     return { running, queued, draining: this.#draining };
+  }
+
+  /** @throws Failure `spool-full` */
+  checkRoom(): void {
+    this.#parts.retention.checkRoom();
   }
 
   /** The place where an upload waits for the end of its request. */
@@ -89,7 +97,11 @@ export class Runner {
 
   /** A reader has printed everything. */
   acknowledge(view: RunView): void {
-    this.#parts.journal.acknowledge(view.id, Date.now());
+    try {
+      this.#parts.journal.acknowledge(view.id, Date.now());
+    } catch (error) {
+      this.#parts.log.warn({ run: view.id, err: error }, 'the journal could not be written: the run is not marked as acknowledged');
+    }
   }
 
   /** A caller said that it does not wait any longer. Others, for whom this is the same event, may. */
@@ -115,6 +127,8 @@ export class Runner {
     await registry.idle(patience);
     for (const run of registry.live) run.end({ outcome: 'cancelled', message: 'the agent was stopped' });
     await registry.idle(LAST_PATIENCE);
+    const unwritten = this.#ledger.catchUp();
+    if (unwritten > 0) this.#parts.log.error({ runs: unwritten }, 'the journal could not be written: in the history, these runs are lost');
   }
 
   async #begin(invocation: Invocation): Promise<RunView> {

@@ -80,7 +80,9 @@ export class Session {
         this.#state = {
           name: 'uploading',
           start: message,
-          upload: new Upload(this.#runner.incoming(randomUUID()), this.#runner.stdinLimit),
+          upload: new Upload(this.#runner.incoming(randomUUID()), this.#runner.stdinLimit, () => {
+            this.#runner.checkRoom();
+          }),
         };
         this.#expectWithin(INTERVALS.uploading);
         return;

@@ -1,17 +1,19 @@
 /** The spool: one folder a run, with its stdin, stdout and stderr as files. */
-import { createHash } from 'node:crypto';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Failure } from '../../protocol/failures.ts';
 import type { Stream } from '../../protocol/records.ts';
 import { NOTHING, measure, measureFile, type Measured } from './digest.ts';
+import { SpoolFile, spoolFailure } from './spool-file.ts';
 import { readSpool } from './view.ts';
 
 /** A stdin that is not longer stays in memory until the script has it. */
 export const SMALL = 64 * 1024;
 
 const INCOMING = 'incoming';
-const MODE = 0o600;
+/** Of the usual file systems. */
+const BLOCK = 4096;
 
 /** The whole stdin of an invocation. */
 export interface Stdin extends Measured {
@@ -72,6 +74,17 @@ export class Spool {
     rmSync(this.folder(run), { recursive: true, force: true });
   }
 
+  /** The same without holding up others. */
+  discard(run: string): Promise<void> {
+    return rm(this.folder(run), { recursive: true, force: true });
+  }
+
+  /** Bytes of uploads that wait for the end of their request. */
+  incomingSize(): number {
+    const folder = path.join(this.#root, INCOMING);
+    return readdirSync(folder).reduce((sum, name) => sum + (statSync(path.join(folder, name), { throwIfNoEntry: false })?.size ?? 0), 0);
+  }
+
   /** Ids of the runs that have a folder. */
   runs(): string[] {
     return readdirSync(this.#root).filter((name) => name !== INCOMING);
@@ -89,47 +102,6 @@ export function beginningOf({ size, bytes, file }: Stdin, most: number): Buffer 
   return file === undefined ? Buffer.alloc(0) : readSpool(file, 0, Math.min(size, most));
 }
 
-/** A file that only grows. It comes into being with its first byte. */
-export class SpoolFile {
-  readonly file: string;
-  readonly #digest = createHash('sha256');
-  #fd: number | undefined;
-  #length = 0;
-
-  constructor(file: string) {
-    this.file = file;
-  }
-
-  get length(): number {
-    return this.#length;
-  }
-
-  /** What was written so far. */
-  get measured(): Measured {
-    return { size: this.#length, sha256: this.#digest.copy().digest('hex') };
-  }
-
-  /** @throws Failure `spool-full` */
-  append(chunk: Buffer): void {
-    try {
-      this.#fd ??= openSync(this.file, 'wx', MODE);
-      for (let written = 0; written < chunk.length;) {
-        const count = writeSync(this.#fd, chunk, written);
-        this.#digest.update(chunk.subarray(written, written + count));
-        written += count;
-        this.#length += count;
-      }
-    } catch (error) {
-      throw spoolFailure(error);
-    }
-  }
-
-  close(): void {
-    if (this.#fd !== undefined) closeSync(this.#fd);
-    this.#fd = undefined;
-  }
-}
-
 function writeAll(file: string, bytes: Buffer): void {
   const target = new SpoolFile(file);
   try {
@@ -139,10 +111,7 @@ function writeAll(file: string, bytes: Buffer): void {
   }
 }
 
-function spoolFailure(error: unknown): Failure {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return new Failure('spool-full', 'the disk of the agent is full; free space below its state folder', { cause: error });
-  }
-  return Failure.from(error);
+/** What a run takes on the disk, in bytes: a folder, and files in whole blocks. */
+export function diskSize(sizes: Record<Stream | 'stdin', number>): number {
+  return [sizes.stdin, sizes.stdout, sizes.stderr].reduce((sum, size) => sum + Math.ceil(size / BLOCK) * BLOCK, BLOCK);
 }

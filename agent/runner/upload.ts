@@ -3,7 +3,8 @@ import { readFileSync, rmSync, truncateSync } from 'node:fs';
 import { LIMITS } from '../../protocol/constants.ts';
 import { Failure } from '../../protocol/failures.ts';
 import { measureFile } from './digest.ts';
-import { SMALL, SpoolFile, stdinFrom, type Stdin } from './spool.ts';
+import { SpoolFile } from './spool-file.ts';
+import { SMALL, stdinFrom, type Stdin } from './spool.ts';
 
 /** Many small messages are put together: each costs more than its bytes. */
 const PIECES = 64;
@@ -11,16 +12,19 @@ const PIECES = 64;
 export class Upload {
   readonly #file: SpoolFile;
   readonly #limit: number;
+  readonly #checkRoom: () => void;
   #chunks: Buffer[] = [];
   #received = 0;
 
   /**
    * @param file where to put what does not fit into memory
    * @param limit bytes; the last block may be padded beyond it by up to one message
+   * @param checkRoom throws if the disk has no room for the file
    */
-  constructor(file: string, limit: number) {
+  constructor(file: string, limit: number, checkRoom: () => void = () => undefined) {
     this.#file = new SpoolFile(file);
     this.#limit = limit;
+    this.#checkRoom = checkRoom;
   }
 
   /** In how many pieces it is in memory. */
@@ -38,6 +42,7 @@ export class Upload {
       this.#chunks.push(chunk);
       return;
     }
+    if (this.#file.length === 0) this.#checkRoom();
     for (const earlier of this.#chunks.splice(0)) this.#file.append(earlier);
     this.#file.append(chunk);
   }

@@ -1,6 +1,7 @@
 /** A run as its readers see it: two streams that grow, and an end. The same for a run that goes on and for one of last year. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import path from 'node:path';
+import { Failure } from '../../protocol/failures.ts';
 import type { Stream, Terminal } from '../../protocol/records.ts';
 import { EXIT_UNKNOWN, type Outcome } from '../../protocol/outcomes.ts';
 import type { JournalRow } from '../journal/row.ts';
@@ -37,6 +38,8 @@ export function archivedRun(folder: string, row: JournalRow, reply: Buffer | nul
     length,
     read: (stream, position, max) => {
       if (stream === 'stdout' && reply !== null) return reply.subarray(position, position + max);
+      if (row.removed !== null)
+        throw new Failure('unknown-run', `the output of run ${row.id} is not kept any more (retention in agent.yaml)`);
       return readSpool(path.join(folder, stream), position, Math.min(max, length(stream) - position));
     },
     subscribe: () => () => undefined,

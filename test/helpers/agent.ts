@@ -46,14 +46,22 @@ export interface AgentOptions {
   examples?: boolean;
   /** For the process of the agent. */
   env?: Record<string, string>;
+  /** A command that executes its arguments: `serve` is started through it. */
+  through?: string[];
 }
 
 /** A folder made by `init`, changed for tests: ports are chosen by the system, a changed script runs at once. */
-export async function prepareAgent({ settings = {}, keys = [], examples = false, env = {} }: AgentOptions = {}): Promise<TestAgent> {
+export async function prepareAgent({
+  settings = {},
+  keys = [],
+  examples = false,
+  env = {},
+  through = [],
+}: AgentOptions = {}): Promise<TestAgent> {
   installation ??= install();
   const dir = path.join(newFolder(), 'agent');
   cpSync(await installation, dir, { recursive: true, preserveTimestamps: true });
-  const agent = new TestAgent(dir, env);
+  const agent = new TestAgent(dir, env, through);
   if (!examples) for (const name of readdirSync(agent.scripts)) rmSync(path.join(agent.scripts, name), { recursive: true });
   agent.configure({ settle: '0ms', ...settings });
   if (keys.length > 0) {
@@ -108,6 +116,7 @@ export class TestAgent {
   /** PEM. */
   readonly certificate: string;
   readonly #env: Record<string, string>;
+  readonly #through: string[];
   #process: ChildProcess | undefined;
   #stdout = '';
   #stdoutEnd: Promise<unknown> = Promise.resolve();
@@ -115,9 +124,10 @@ export class TestAgent {
   /** Where it listens; empty while it does not. */
   urls: { wss: string; ws: string } = { wss: '', ws: '' };
 
-  constructor(dir: string, env: Record<string, string> = {}) {
+  constructor(dir: string, env: Record<string, string> = {}, through: string[] = []) {
     this.dir = dir;
     this.#env = env;
+    this.#through = through;
     this.config = path.join(dir, 'agent.yaml');
     this.scripts = path.join(dir, 'scripts');
     this.state = path.join(dir, 'state');
@@ -178,7 +188,8 @@ export class TestAgent {
   /** Starts `serve` and waits for nothing. */
   launch(): ChildProcess {
     assert.ok(this.#process === undefined, 'the agent was started already');
-    const child = spawn(process.execPath, [MAIN, 'serve', '--config', this.config], {
+    const [file, ...args] = [...this.#through, process.execPath, MAIN, 'serve', '--config', this.config];
+    const child = spawn(file, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...AGENT_ENV, ...this.#env },
     });

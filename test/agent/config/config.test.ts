@@ -27,8 +27,11 @@ suite('agent.yaml', () => {
   }
 
   test('needs names and an address, and has defaults for everything else', () => {
-    const { limits, defaults, drain, environment, settle, log } = config(SMALLEST);
-    assert.deepEqual(limits, { concurrency: 32, queue: 512, connections: 2048, stdin: 64 * 1024 ** 2 });
+    const { limits, retention, defaults, drain, environment, settle, log } = config(SMALLEST);
+    assert.deepEqual(limits, { concurrency: 32, queue: 512, connections: 2048, stdin: 64 * 1024 ** 2, 'disk-free': 256 * 1024 ** 2 });
+    const day = 86_400_000;
+    const kept = { 'spool-age': 30 * day, 'spool-size': 10 * 1024 ** 3, 'journal-age': 400 * day, 'journal-runs': 1_000_000 };
+    assert.deepEqual(retention, kept);
     assert.deepEqual(defaults, { timeout: 120_000, grace: 5000, 'output-limit': 1024 ** 3 });
     assert.deepEqual({ drain, environment, settle, log }, { drain: 30_000, environment: ['SCW_*'], settle: 500, log: 'info' });
   });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { Duration, Size } from '../../../agent/config/units.ts';
+import { Age, Duration, Size } from '../../../agent/config/units.ts';
 
 suite('durations', () => {
   test('have a unit, and become milliseconds', () => {
@@ -15,6 +15,13 @@ suite('durations', () => {
   test('longer than a timer can be are refused: Node would fire it at once', () => {
     assert.equal(Duration.parse('24d'), 24 * 86_400_000);
     for (const text of ['25d', '30d', '999999999h', '2147483648ms']) assert.ok(!Duration.safeParse(text).success, text);
+  });
+});
+
+suite('ages', () => {
+  test('are durations that may be longer than a timer can be', () => {
+    assert.equal(Age.parse('400d'), 400 * 86_400_000);
+    for (const text of ['400', '1y', '', null]) assert.ok(!Age.safeParse(text).success, String(text));
   });
 });
 

@@ -292,7 +292,7 @@ suite('the lock of a state folder', () => {
     const state = path.join(folder, 'killed');
     const program = `
       const { lockState } = await import(${JSON.stringify(path.join(ROOT, 'agent/journal/lock.ts'))});
-      lockState(process.argv[1]);
+      globalThis.unlock = lockState(process.argv[1]); // or the garbage collector would give the lock back
       console.log('locked');
       setInterval(() => {}, 1000);`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', program, state], { stdio: ['ignore', 'pipe', 'inherit'] });

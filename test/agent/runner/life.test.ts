@@ -10,6 +10,7 @@ import { Pipes } from '../../../agent/process/pipes.ts';
 import { Admission } from '../../../agent/runner/admission.ts';
 import { recover } from '../../../agent/runner/recovery.ts';
 import { Registry } from '../../../agent/runner/registry.ts';
+import { Retention } from '../../../agent/runner/retention.ts';
 import { Runner } from '../../../agent/runner/runner.ts';
 import { Spool, stdinFrom } from '../../../agent/runner/spool.ts';
 import { newFolder } from '../../helpers/folder.ts';
@@ -43,12 +44,14 @@ suite('the life of a run', () => {
     writeFileSync(path.join(folder, 'sleep.sh'), '#!/bin/bash\nexec sleep 60\n', { mode: 0o755 });
     const config = loadConfig(path.join(folder, 'agent.yaml'));
     assert.ok(config.ok);
+    const registry = new Registry(journal, spool);
     const runner = new Runner({
       ...{ config: config.value, log, journal, spool },
       catalog: new Catalog({ root: folder, searchPath: config.value.path, settle: 0 }),
       pipes: new Pipes(),
       admission: new Admission(config.value.limits),
-      registry: new Registry(journal, spool),
+      registry,
+      retention: new Retention({ config: config.value, log, journal, spool, registry }),
     });
     const { id } = await runner.submit({
       ...{

@@ -10,6 +10,7 @@ import { Journal } from '../../../agent/journal/journal.ts';
 import { Pipes } from '../../../agent/process/pipes.ts';
 import { Admission } from '../../../agent/runner/admission.ts';
 import { Registry } from '../../../agent/runner/registry.ts';
+import { Retention } from '../../../agent/runner/retention.ts';
 import { Runner } from '../../../agent/runner/runner.ts';
 import { Session } from '../../../agent/runner/session.ts';
 import { Spool } from '../../../agent/runner/spool.ts';
@@ -36,12 +37,14 @@ suite('a connection to the runner', () => {
     assert.ok(config.ok);
     journal = new Journal(path.join(folder, 'state/journal.db'));
     const spool = new Spool(path.join(folder, 'state/spool'));
+    const registry = new Registry(journal, spool);
     const parts = {
       ...{ config: config.value, log, journal, spool },
       catalog: new Catalog({ root: folder, searchPath: config.value.path, settle: 0 }),
       pipes: new Pipes(),
       admission: new Admission(config.value.limits),
-      registry: new Registry(journal, spool),
+      registry,
+      retention: new Retention({ config: config.value, log, journal, spool, registry }),
     };
     runner = new Runner(parts);
   });
