@@ -1,16 +1,14 @@
 /** The beginning and the end of a run: in spool, journal, registry and log, in the order in which nothing can be lost. */
-import { identityOf } from '../hosts/identity.ts';
-import { SCAN_LIMIT } from '../hosts/scan.ts';
-import { readTicket, type Ticket } from '../hosts/ticket.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Logger } from '../log.ts';
 import type { Conclusion } from './conclusion.ts';
 import { totalsOf } from './digest.ts';
+import type { EventInfo } from './event-info.ts';
 import type { Invocation } from './invocation.ts';
 import type { Registry } from './registry.ts';
 import { Run } from './run.ts';
 import type { Retention } from './retention.ts';
-import { beginningOf, type Spool, type Stdin } from './spool.ts';
+import type { Spool, Stdin } from './spool.ts';
 import { outcomeForCaller } from './view.ts';
 
 export interface LedgerParts {
@@ -42,24 +40,8 @@ export interface Recorded {
   since: number;
 }
 
-/** What is known of the event that called. */
-export interface EventInfo {
-  name: string;
-  ticket: Ticket;
-  /** Empty: none, and every invocation is a run of its own. */
-  identity: string;
-}
-
 /** Between two attempts to write what could not be written, in milliseconds. */
 const RETRY = 2000;
-
-const NO_TICKET: Ticket = { id: '', subject: '', requester: '', stage: '', updated: '' };
-
-/** @param script as resolved, or `event:NAME` */
-export function eventInfo(script: string, { key, args, host, stdin, event: name }: Invocation): EventInfo {
-  const ticket = host === 'securechange' ? readTicket(beginningOf(stdin, SCAN_LIMIT + 1)) : undefined;
-  return { name, ticket: ticket ?? NO_TICKET, identity: identityOf({ key, script, args, name, ticket }) };
-}
 
 export class Ledger {
   readonly #parts: LedgerParts;
