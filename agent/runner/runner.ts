@@ -1,4 +1,5 @@
 /** The runner: what its API offers. The life of a run is in life.ts. */
+import { randomUUID } from 'node:crypto';
 import { Failure } from '../../protocol/failures.ts';
 import type { RunFilter } from '../journal/journal.ts';
 import { EVENT_PREFIX, Events } from './events.ts';
@@ -6,6 +7,7 @@ import type { JournalRow } from '../journal/row.ts';
 import { LOCAL_KEY, type Invocation } from './invocation.ts';
 import { Ledger } from './ledger.ts';
 import { Life, type LifeParts } from './life.ts';
+import { Upload } from './upload.ts';
 import type { RunView } from './view.ts';
 
 /** After the last orders to end, the longest that a run may take to obey: its grace period and what the kernel needs. */
@@ -27,23 +29,15 @@ export class Runner {
     this.#events = new Events(parts, this.#ledger, (invocation) => this.submit(invocation));
   }
 
-  get stdinLimit(): number {
-    return this.#parts.config.limits.stdin;
-  }
-
   get status(): { running: number; queued: number; draining: boolean } {
     const { running, queued } = this.#parts.admission;
     return { running, queued, draining: this.#draining };
   }
 
-  /** @throws Failure `spool-full` */
-  checkRoom(): void {
-    this.#parts.retention.checkRoom();
-  }
-
-  /** The place where an upload waits for the end of its request. */
-  incoming(name: string): string {
-    return this.#parts.spool.incoming(name);
+  /** Takes in the stdin of an invocation. */
+  upload(): Upload {
+    const { spool, config, retention } = this.#parts;
+    return new Upload(spool.incoming(randomUUID()), config.limits.stdin, () => retention.checkRoom());
   }
 
   /** Begins the run of an invocation, or finds the one that its token began before. Resolves when it is in the journal, on the disk: *accepted*. @throws Failure */

@@ -2,7 +2,6 @@
  * One connection to the runner, as the states of protocol/README.md, section 4: opening, uploading, reading, settled.
  * Long because a state machine is understood only in one piece.
  */
-import { randomUUID } from 'node:crypto';
 import { INTERVALS, LIMITS } from '../../protocol/constants.ts';
 import { Failure, exitCodeOf } from '../../protocol/failures.ts';
 import { decodeStubMessage, type Accept, type Start, type StubMessage } from '../../protocol/messages.ts';
@@ -12,7 +11,7 @@ import { CLOSE, type Connection } from '../wire/connection.ts';
 import { LOCAL_KEY, invocationOf } from './invocation.ts';
 import { Reader, type Position } from './reader.ts';
 import type { Runner } from './runner.ts';
-import { Upload } from './upload.ts';
+import type { Upload } from './upload.ts';
 import type { RunView } from './view.ts';
 
 type State =
@@ -80,9 +79,7 @@ export class Session {
         this.#state = {
           name: 'uploading',
           start: message,
-          upload: new Upload(this.#runner.incoming(randomUUID()), this.#runner.stdinLimit, () => {
-            this.#runner.checkRoom();
-          }),
+          upload: this.#runner.upload(),
         };
         this.#expectWithin(INTERVALS.uploading);
         return;
