@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { KEY_ID } from './auth.ts';
 import { LIMITS } from './constants.ts';
 import { Failure } from './failures.ts';
+import { hasTooManyValues } from './values.ts';
 
 export const HOSTS = ['securechange', 'checkpoint', 'generic'] as const;
 
@@ -72,7 +73,9 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  * @throws Failure `invalid-text`, `invalid-message`, `request-too-large` or `argument-too-long`
  */
 export function decodeStubMessage(data: Uint8Array): StubMessage {
-  const result = StubMessage.safeParse(parseJson(decodeUtf8(data)));
+  const text = decodeUtf8(data);
+  if (hasTooManyValues(text)) throw new Failure('request-too-large', 'the request has too many arguments or variables');
+  const result = StubMessage.safeParse(parseJson(text));
   if (!result.success) throw new Failure('invalid-message', describe(result.error));
   if (result.data.type === 'start') checkStart(result.data);
   return result.data;

@@ -1,20 +1,28 @@
 /** `check`: validates everything that `serve` would use, and starts nothing. */
 import { X509Certificate, createPrivateKey } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { Failure } from '../../protocol/failures.ts';
 import { Catalog } from '../catalog/catalog.ts';
+import { checkTrust } from '../catalog/trust.ts';
 import type { Config } from '../config/config.ts';
 import { loadKeys } from '../config/keys.ts';
+import { readTasks } from '../tasks/folder.ts';
+import type { Task } from '../tasks/task.ts';
+import { smartConsoleFingerprint } from './fingerprint.ts';
 import { formatProblem } from '../config/yaml-file.ts';
 
-/** Prints one line for each thing that was checked. Resolves with the exit code: 0 if everything is well, 78 if the agent would not start, 1 if only scripts have problems. */
+/** Prints one line for each thing that was checked. Resolves with the exit code: 0 if everything is well, 78 if the agent would not start, 1 if only scripts or tasks have problems. */
 export async function check(config: Config): Promise<number> {
   const faults = [...checkKeys(config), ...checkCertificate(config), ...checkFolder(config)];
   for (const fault of faults) process.stdout.write(`FAIL  ${fault}\n`);
-  if (faults.length === 0) process.stdout.write(`ok    ${config.file}, keys, certificate\n`);
+  if (faults.length === 0) {
+    process.stdout.write(`ok    ${config.file}, keys, certificate\n`);
+    if (config.tls !== undefined)
+      process.stdout.write(`ok    certificate: for SmartConsole, ${smartConsoleFingerprint(config.tls.certificate)}\n`);
+  }
   const broken = faults.some((fault) => fault.startsWith(config.scripts)) ? 0 : await checkScripts(config);
   if (faults.length > 0) return 78;
-  return broken > 0 ? 1 : 0;
+  return broken + (await checkTasks(config)) > 0 ? 1 : 0;
 }
 
 function checkKeys({ keys }: Config): string[] {
@@ -67,4 +75,26 @@ async function checkScripts(config: Config): Promise<number> {
     }
   }
   return broken;
+}
+
+async function checkTasks(config: Config): Promise<number> {
+  const root = realpathSync(config.scripts);
+  const catalog = new Catalog({ root, searchPath: config.path, settle: config.settle });
+  let broken = 0;
+  for (const { file, task, problem } of readTasks(root, (absolute) => checkTrust(root, absolute))) {
+    const fault = task === undefined || problem !== '' ? problem : await faultOf(task, catalog, config);
+    if (fault !== '') broken += 1;
+    process.stdout.write(fault === '' ? `ok    ${file}\n` : `FAIL  ${file}: ${fault}\n`);
+  }
+  return broken;
+}
+
+/** What a task names must be there. */
+async function faultOf({ action: { 'run-script': script, 'send-mail': mail } }: Task, catalog: Catalog, { smtp }: Config): Promise<string> {
+  if (mail !== undefined && smtp[mail['smtp-server']] === undefined) return `agent.yaml has no server "${mail['smtp-server']}" under smtp`;
+  if (script === undefined) return '';
+  return catalog.resolve(script['repository-script']).then(
+    () => '',
+    (error: unknown) => Failure.from(error).message,
+  );
 }

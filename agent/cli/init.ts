@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { Address, Name } from '../config/config.ts';
 import { runTool } from '../process/execute.ts';
 import { agentYaml, type Places } from './agent-yaml.ts';
+import { smartConsoleFingerprint } from './fingerprint.ts';
 import { UsageError } from './terminal.ts';
 
 const EXAMPLES = fileURLToPath(new URL('../../scripts', import.meta.url));
@@ -77,7 +78,8 @@ function nextSteps(root: string): string {
   return `A mediator agent in ${root}:
   agent.yaml     the configuration; every field has a comment
   keys.yaml      one key, stub-1, that may call every script
-  tls/           a certificate for ${CERTIFICATE_DAYS} days, and its key
+  tls/           a certificate for ${CERTIFICATE_DAYS} days, and its key; for SmartConsole:
+                 ${smartConsoleFingerprint(path.join(root, 'tls/cert.pem'))}
   scripts/       examples; drop your own beside them
 
 Next:

@@ -101,9 +101,12 @@ export function smartTaskStatus({ code }: Failure): number {
   return code === 'unauthorized' ? 401 : (STATUSES[exitCodeOf(code)] ?? 500);
 }
 
-/** 200 and what the script printed if it exited with 0, whether or not it is a verdict; else 500, or 503 for "try later". */
+/**
+ * 200 if the script exited with 0, and what it printed if that is an object: a verdict of our own would take the decision out of the SmartTask's
+ * fail-open. Otherwise 500, or 503 for "try later".
+ */
 function reply(response: ServerResponse, { outcome, code, message }: Terminal, stdout: string): void {
-  const verdict = isObject(stdout) ? stdout : JSON.stringify(code === 0 ? { result: 'success' } : { result: 'failure', message });
+  const verdict = isObject(stdout) ? stdout : JSON.stringify(code === 0 ? {} : { result: 'failure', message });
   const status = code === 0 ? 200 : outcome === 'refused' ? (STATUSES[code] ?? 500) : 500;
   response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' }).end(verdict);
 }

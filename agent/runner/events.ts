@@ -1,6 +1,7 @@
 /** An invocation without a script is an event: every enabled task of its trigger runs, and the host gets one answer. */
-import { readFileSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { monotonicFactory } from 'ulid';
+import { LIMITS } from '../../protocol/constants.ts';
 import { EXIT_CANCELLED } from '../../protocol/outcomes.ts';
 import { Failure } from '../../protocol/failures.ts';
 import { checkTrust } from '../catalog/trust.ts';
@@ -10,11 +11,13 @@ import { readTasks } from '../tasks/folder.ts';
 import { isBefore, type Task } from '../tasks/task.ts';
 import { performTask, type EventInput } from './actions.ts';
 import type { Conclusion } from './conclusion.ts';
-import type { Invocation } from './invocation.ts';
+import { earlierRun } from './earlier-run.ts';
+import { mayJoin, type Invocation } from './invocation.ts';
 import { eventInfo } from './event-info.ts';
 import type { Ledger, Recorded } from './ledger.ts';
 import type { LifeParts } from './life.ts';
 import type { Run } from './run.ts';
+import { beginningOf } from './spool.ts';
 import type { RunView } from './view.ts';
 
 /** In place of a script's name in the journal. */
@@ -34,13 +37,17 @@ export class Events {
   }
 
   /** @throws Failure, and then nothing was started */
-  begin(invocation: Invocation): Run {
+  begin(invocation: Invocation): RunView {
     const { event } = invocation;
     if (event === '') throw new Failure('invalid-name', 'neither a script nor an event was named; name one of them');
     const tasks = this.#tasksFor(invocation);
     const subject = { sha256: '', timeout: 0, onCallerLoss: 'finish', held: false, env: {} } as const;
     const name = EVENT_PREFIX + event;
-    const recorded = this.#ledger.record(this.#newId(), { ...subject, name }, invocation, eventInfo(name, invocation));
+    const info = eventInfo(name, invocation);
+    const earlier = invocation.task === undefined && mayJoin(invocation) ? earlierRun(this.#parts, info.identity, invocation) : undefined;
+    if (earlier !== undefined) return earlier;
+    inputOf(invocation); // refused before anything is written
+    const recorded = this.#ledger.record(this.#newId(), { ...subject, name }, invocation, info);
     this.#parts.journal.start(recorded.run.id, Date.now(), 0, ''); // it has no process, but it may have effects from here on
     void this.#carryOut(recorded, tasks, { ...invocation, stdin: recorded.stdin });
     return recorded.run;
@@ -107,7 +114,9 @@ export class Events {
 
 function inputOf(invocation: Invocation): EventInput {
   const { host, args, stdin } = invocation;
-  const bytes = stdin.bytes ?? (stdin.file === undefined ? Buffer.alloc(0) : readFileSync(stdin.file));
-  const payload = host === 'checkpoint' ? (decodePayload(args[0]) ?? bytes) : undefined;
-  return { invocation, stdin: bytes, payload };
+  const payload = host === 'checkpoint' ? (decodePayload(args[0]) ?? beginningOf(stdin, LIMITS.argument + 1)) : undefined;
+  if (payload !== undefined && payload.length > LIMITS.argument) {
+    throw new Failure('argument-too-long', `the payload has ${stdin.size} bytes; tasks take at most ${LIMITS.argument}`);
+  }
+  return { invocation, stdin, payload };
 }

@@ -51,3 +51,8 @@ export function invocationOf(start: Start, stdin: Stdin): Invocation {
 export function isTest({ host, event }: Pick<Invocation, 'host' | 'event'>): boolean {
   return host === 'securechange' && event === 'TEST';
 }
+
+/** Whether it may be a retry: never on the command line, where who tries a script wants to see it run. */
+export function mayJoin({ host, key, rerunOf }: Invocation): boolean {
+  return host === 'securechange' && key !== LOCAL_KEY && rerunOf === null;
+}

@@ -13,7 +13,8 @@ import type { Admission, Job } from './admission.ts';
 import { conclude } from './conclusion.ts';
 import { execute } from './execution.ts';
 import { checkInput, inputOf } from './input.ts';
-import { LOCAL_KEY, isTest, type Invocation } from './invocation.ts';
+import { earlierRun } from './earlier-run.ts';
+import { isTest, mayJoin, type Invocation } from './invocation.ts';
 import { eventInfo } from './event-info.ts';
 import type { Ledger, LedgerParts, Recorded, Subject } from './ledger.ts';
 import { planRun, type Plan } from './plan.ts';
@@ -59,7 +60,7 @@ export class Life {
     const id = this.#newId();
     const plan = planRun(id, script, invocation, this.#parts.config);
     const event = eventInfo(script.name, invocation);
-    const earlier = joinsRetries(script, invocation) ? this.#earlier(event.identity, invocation) : undefined;
+    const earlier = joinsRetries(script, invocation) ? earlierRun(this.#parts, event.identity, invocation) : undefined;
     if (earlier !== undefined) return earlier;
     const job = jobOf(script, event.ticket.id);
     this.#parts.admission.checkRoom(job);
@@ -76,22 +77,6 @@ export class Life {
       this.#enqueue(accepted, job);
     }
     return accepted.run;
-  }
-
-  /** The run of the same event, if it goes on or has succeeded: the invocation reads it, and nothing is started. */
-  #earlier(identity: string, { token, key }: Invocation): RunView | undefined {
-    if (identity === '') return undefined; // the Test button, for instance: every call is a run of its own
-    const { journal, registry, log } = this.#parts;
-    const row = journal.latestOf(identity);
-    if (row === undefined || (row.outcome !== null && (row.outcome !== 'exited' || row.code !== 0))) return undefined;
-    const live = registry.liveById(row.id);
-    journal.attach(token, row.id, key, Date.now());
-    if (live !== undefined) registry.attach(live, token);
-    log.info(
-      { run: row.id, script: row.script, ticket: row.ticket, event: row.event, live: live !== undefined },
-      'the same event again: no new run',
-    );
-    return live ?? registry.forNewCaller(row);
   }
 
   #enqueue(accepted: Accepted, job: Omit<Job, 'run'>): void {
@@ -164,10 +149,10 @@ export class Life {
   }
 }
 
-/** Whether a retry of the event joins its run. Never for the command line: who tries a script wants to see it run. */
-function joinsRetries({ manifest: { kind, retries } }: Script, { host, key, rerunOf }: Invocation): boolean {
+/** Whether a retry of the event joins its run. */
+function joinsRetries({ manifest: { kind, retries } }: Script, invocation: Invocation): boolean {
   const attach = retries === 'attach' || (retries === undefined && (kind === undefined || kind === 'trigger'));
-  return attach && host === 'securechange' && rerunOf === null && key !== LOCAL_KEY;
+  return attach && mayJoin(invocation);
 }
 
 function subjectOf({ name, sha256, manifest }: Script, { timeout, forwarded }: Plan): Subject {

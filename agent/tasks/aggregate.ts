@@ -33,16 +33,3 @@ export function answerEvent(trigger: string, failure: string | undefined): Event
   const verdict = failure === undefined ? { result: 'success' } : { result: 'failure', message: failure };
   return { stdout: `${JSON.stringify(verdict)}\n`, code: 0 };
 }
-
-/** A verdict on a script's stdout or in a web answer; undefined if there is none. */
-export function readVerdict(text: string): TaskResult | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value !== 'object' || value === null || !('result' in value)) return undefined;
-    if (value.result !== 'failure') return { state: 'succeeded' };
-    const message = 'message' in value && typeof value.message === 'string' ? value.message : '';
-    return { state: 'failed', message };
-  } catch {
-    return undefined;
-  }
-}

@@ -1,6 +1,9 @@
 /** No input holds the event loop of the runner for long: the worst that we could think of, each at the limit of what is looked into. */
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { LIMITS } from '../../protocol/constants.ts';
+import { decodeStubMessage } from '../../protocol/messages.ts';
+import { taskPayload } from '../../agent/tasks/payload.ts';
 import { KIND_NAMES } from '../../agent/config/kinds.ts';
 import { decodePayload } from '../../agent/hosts/payload.ts';
 import { REPLY_LIMIT, checkReply } from '../../agent/hosts/reply.ts';
@@ -106,6 +109,25 @@ suite(`at most ${MOST} ms of the event loop`, () => {
     const large = Buffer.from(inTicket('<a/>').repeat(1000));
     assertQuick('as a ticket', () => readTicket(large));
     for (const kind of KIND_NAMES) assertQuick(kind, () => checkReply(kind, large, true));
+  });
+
+  test('for a message of 1 MiB, and a payload for tasks, of as many values as fit', () => {
+    for (const unit of ['[],', '{},', '1,', '"",', '[', '"\\\\",', '"k":1,']) {
+      const message = Buffer.from(`{"type":"start","x":[${unit.repeat(1_048_000 / unit.length)}`);
+      assertQuick(`a message: ${unit}`, () => {
+        assert.throws(() => decodeStubMessage(message));
+      });
+    }
+    const keys = `{${numbered(8000, (index) => `"k${index}":1,`)}"z":1}`;
+    for (const text of [keys, `{"x":${'['.repeat(60_000)}${']'.repeat(60_000)}}`, `{"x":[${'{},'.repeat(40_000)}1]}`]) {
+      assertQuick(`a payload: ${text.slice(0, 20)}`, () => {
+        try {
+          taskPayload(Buffer.from(text.slice(0, LIMITS.argument)), {}, {});
+        } catch (error) {
+          assert.ok(error instanceof RangeError); // too deep to be written again: the task is broken, and its fail-open decides
+        }
+      });
+    }
   });
 
   test('for the largest argument, Base64 or not', () => {

@@ -87,6 +87,14 @@ suite('a web request of Check Point', () => {
     }
   });
 
+  test('what is no verdict stays none: the fail-open of the SmartTask decides, not we', async () => {
+    for (const printed of ['', 'DEBUG\n{"result":"failure"}', '["failure"]', 'x'.repeat(70_000)]) {
+      agent.script('says.sh', `#!/bin/bash\ncat <<'END'\n${printed}\nEND\n`);
+      const { status, body } = await post('says', '{}');
+      assert.deepEqual([status, body], [200, '{}']);
+    }
+  });
+
   test('after: exactly 200 for exit code 0, 500 for any other', async () => {
     assert.deepEqual(
       [(await post('exits', '{"code":0}')).status, (await post('exits', '{"code":1}')).status, (await post('exits', '{"code":77}')).status],

@@ -76,7 +76,10 @@ suite('the codec of the stub’s messages', () => {
 
   test('lists within lists, as deep as a message can hold, are a Failure', () => {
     const half = LIMITS.message / 2;
-    assert.throws(() => decodeStubMessage(Buffer.from('['.repeat(half) + ']'.repeat(half))), { name: 'Failure', code: 'invalid-message' });
+    assert.throws(() => decodeStubMessage(Buffer.from('['.repeat(half) + ']'.repeat(half))), {
+      name: 'Failure',
+      code: 'request-too-large',
+    });
   });
 
   test('text that was decoded can be passed to a process without a change', () => {

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { after, afterEach, before, suite, test } from 'node:test';
 import { startAgent, type TestAgent } from '../helpers/agent.ts';
 import { ROOT, type Result } from '../helpers/command.ts';
 import { newFolder } from '../helpers/folder.ts';
 import { dial, startMessage } from '../helpers/stub.ts';
+import { until } from '../helpers/wait.ts';
 import { startMailServer, startProxy, startSilentServer, startWebServer, type MailServer, type Proxy, type WebServer } from './peers.ts';
 
 const PAYLOADS = path.join(ROOT, 'test/fixtures/payloads');
@@ -254,6 +257,37 @@ suite('an event', { timeout: 120_000 }, () => {
     assert.equal((await raise('CLOSE', ticket)).code, 1);
     assert.equal((await raise('CLOSE', ticket)).code, 1);
     assert.equal(readFileSync(ledger, 'utf8'), 'a\nb\nb\n');
+  });
+
+  test('five identical events at once are one: its tasks are carried out once, and all callers get its answer', async () => {
+    const gate = path.join(folder, 'gate');
+    task('a', { trigger: 'CLOSE', action: script('a.sh', `until [[ -e ${gate} ]]; do sleep 0.01; done; exit 5`) });
+    task('b', { trigger: 'CLOSE', action: request() });
+    const ticket = newTicket().replace(/<id>\d+/, '<id>8888');
+    const calls = Array.from({ length: 5 }, () => raise('CLOSE', ticket));
+    const journal = new DatabaseSync(path.join(agent.state, 'journal.db'), { readOnly: true });
+    const joined = journal.prepare(
+      "SELECT count(*) AS count FROM attachments JOIN runs ON run = id WHERE ticket = '8888' AND script = 'event:CLOSE'",
+    );
+    await until('four have joined', () => joined.get()?.count === 4);
+    journal.close();
+    writeFileSync(gate, '');
+    const [first, ...others] = await Promise.all(calls);
+    assert.equal(first?.code, 1);
+    for (const other of others) assert.deepEqual(other, first);
+    assert.equal(web.received.length, 1);
+  });
+
+  test('with a ticket of 5 MB hands it to every script byte for byte; a web request does not carry it', async () => {
+    const ledger = path.join(folder, 'large');
+    const ticket = newTicket().replace('<id>', `<comment>${'x'.repeat(5_000_000)}</comment><id>`);
+    for (const name of ['a', 'b']) task(name, { trigger: 'CLOSE', action: script(`${name}.sh`, `sha256sum >>${ledger}`) });
+    task('c', { trigger: 'CLOSE', 'fail-open': false, action: request() });
+    const { code, stderr } = await raise('CLOSE', ticket);
+    assert.equal(code, 1);
+    assert.match(stderr, /task "c": broken: the ticket has \d+ bytes/);
+    const sum = createHash('sha256').update(ticket).digest('hex');
+    assert.equal(readFileSync(ledger, 'utf8'), `${sum}  -\n`.repeat(2));
   });
 
   test('tasks list, show and test say what there is, and carry one out though it is disabled', async () => {

@@ -22,7 +22,7 @@ export const TRIGGERS: readonly string[] = Object.keys(SHAPES);
 
 /** What decides the contract. */
 export function isBefore(trigger: string): boolean {
-  return trigger.startsWith('Before');
+  return trigger.startsWith('Before ');
 }
 
 /**

@@ -1,6 +1,7 @@
 /** The command line as a user types it. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
@@ -83,6 +84,16 @@ suite('init', () => {
     assert.ok(!checked.stdout.includes('FAIL'));
     assert.ok(readdirSync(path.join(dir, 'scripts')).length > 5);
   });
+  test('prints the fingerprint for SmartConsole, as check does, and as openssl has it', async () => {
+    const dir = path.join(folder, 'fingerprint');
+    const made = await mediatorAgent(['init', '--dir', dir]);
+    const checked = await mediatorAgent(['check', '--config', path.join(dir, 'agent.yaml')]);
+    const known = execFileSync('openssl', ['x509', '-in', path.join(dir, 'tls/cert.pem'), '-noout', '-fingerprint', '-sha1'], {
+      encoding: 'utf8',
+    });
+    const fingerprint = /=((?:[0-9A-F]{2}:){19}[0-9A-F]{2})\n$/.exec(known)?.[1] ?? '';
+    for (const { stdout } of [made, checked]) assert.ok(fingerprint !== '' && stdout.includes(`SHA-1 fingerprint ${fingerprint}`), stdout);
+  });
   test('names the installation after this machine if it is not told otherwise', async () => {
     const dir = path.join(folder, 'unnamed');
     assert.equal((await mediatorAgent(['init', '--dir', dir])).code, 0);
@@ -135,6 +146,24 @@ suite('check', () => {
     assert.match(stdout, /^ok +good\.sh$/m);
     assert.match(stdout, /^FAIL +bad\.sh: .*bad\.yaml:1: timeout/m);
     assert.match(stdout, /^FAIL +loose\.sh: .*chmod go-w/m);
+  });
+  test('names a task that cannot be used, or names what is not there, and exits with 1', async () => {
+    const tasks = {
+      good: 'run-script: { repository-script: good.sh }',
+      gone: 'run-script: { repository-script: gone.sh }',
+      mail: 'send-mail: { smtp-server: office, mail-settings: { recipients: a@x.example, sender-email: b@x.example } }',
+      two: 'reboot: {}',
+    };
+    for (const [name, action] of Object.entries(tasks))
+      writeFileSync(path.join(agent.scripts, `${name}.task.yaml`), `name: ${name}\ntrigger: CLOSE\naction:\n  ${action}\n`, {
+        mode: 0o644,
+      });
+    const { code, stdout } = await agent.command(['check']);
+    assert.equal(code, 1);
+    assert.match(stdout, /^ok +good\.task\.yaml$/m);
+    assert.match(stdout, /^FAIL +gone\.task\.yaml: .*gone\.sh/m);
+    assert.match(stdout, /^FAIL +mail\.task\.yaml: .*"office"/m);
+    assert.match(stdout, /^FAIL +two\.task\.yaml: .*two\.task\.yaml:4: action\.reboot/m);
   });
   test('starts nothing', () => {
     assert.ok(!existsSync(path.join(agent.state, 'journal.db')));
