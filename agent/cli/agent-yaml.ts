@@ -4,13 +4,14 @@ import path from 'node:path';
 export interface Places {
   listen: string;
   plaintext?: string;
+  admin: string;
   /** Where these are, if not below the folder of agent.yaml. */
   state: string;
   socket?: string;
   credentials?: string;
 }
 
-export function agentYaml(names: string[], { listen, plaintext, state, socket, credentials }: Places): string {
+export function agentYaml(names: string[], { listen, plaintext, admin, state, socket, credentials }: Places): string {
   return `# The agent's configuration. Paths are relative to this file. After a change: mediator-agent check, then HUP (under systemd: systemctl reload).
 
 # The names and addresses by which stubs dial this agent. A proof that was made for another name is refused.
@@ -24,6 +25,11 @@ listen:
 tls:
   certificate: tls/cert.pem
   key: tls/key.pem
+
+# Health, metrics, and a web page for those who know the token. On another address than loopback it is served with the certificate above.
+admin:
+  listen: ${JSON.stringify(admin)}
+  token-file: admin-token
 
 # Keys with their secrets: mode 600. And the folder that scripts are dropped into.
 keys: keys.yaml

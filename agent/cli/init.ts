@@ -5,6 +5,7 @@ import { hostname } from 'node:os';
 import { isIP } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { writeToken } from '../admin/token.ts';
 import { Address, Name } from '../config/config.ts';
 import { runTool } from '../process/execute.ts';
 import { agentYaml, type Places } from './agent-yaml.ts';
@@ -29,14 +30,16 @@ export async function init(options: InitOptions): Promise<void> {
   const names = [...new Set([...name, ...(name.length > 0 ? [] : [hostname().toLowerCase(), 'localhost', '127.0.0.1'])])];
   checkOption('--listen', Address, listen);
   if (plaintext !== undefined) checkOption('--plaintext', Address, plaintext);
+  checkOption('--admin', Address, options.admin);
   for (const given of names) checkOption('--name', Name, given);
   for (const folder of ['', 'tls', 'scripts', ...(path.isAbsolute(state) ? [] : [state])])
     mkdirSync(path.join(root, folder), { recursive: true, mode: folder === 'scripts' ? 0o755 : 0o700 });
   await writeCertificate(root, names);
   writeKeys(path.join(root, 'keys.yaml'));
+  writeToken(path.join(root, 'admin-token'));
   copyExamples(path.join(root, 'scripts'));
   writeFileSync(path.join(root, 'agent.yaml'), agentYaml(names, options), { mode: 0o600 });
-  process.stdout.write(nextSteps(root));
+  process.stdout.write(nextSteps(root, options.admin));
 }
 
 /** By the schema that agent.yaml will be read with. */
@@ -73,13 +76,18 @@ function copyExamples(folder: string): void {
   for (const name of readdirSync(folder)) chmodSync(path.join(folder, name), /\.(yaml|md)$/.test(name) ? 0o644 : 0o755);
 }
 
-function nextSteps(root: string): string {
+function nextSteps(root: string, admin: string): string {
   const config = path.join(root, 'agent.yaml');
   return `A mediator agent in ${root}:
   agent.yaml     the configuration; every field has a comment
   keys.yaml      one key, stub-1, that may call every script
+<<<<<<< HEAD
   tls/           a certificate for ${CERTIFICATE_DAYS} days, and its key; for SmartConsole:
                  ${smartConsoleFingerprint(path.join(root, 'tls/cert.pem'))}
+=======
+  admin-token    opens the web page, http://${admin}/
+  tls/           a certificate for ${CERTIFICATE_DAYS} days, and its key
+>>>>>>> c8955a7 (Health, readiness and numbers for Prometheus, with alerts and a dashboard that are held to what is exported)
   scripts/       examples; drop your own beside them
 
 Next:

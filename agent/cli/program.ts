@@ -1,8 +1,7 @@
 /** The commands and their options. */
-import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
-import { z } from 'zod';
 import { HOSTS, type Start } from '../../protocol/messages.ts';
+import { version } from '../config/version.ts';
 import { check } from './check.ts';
 import { init, type InitOptions } from './init.ts';
 import { configured, exit, listing, type WithConfig } from './options.ts';
@@ -32,6 +31,7 @@ export function createProgram(): Command {
     .requiredOption('--dir <folder>', 'the folder to make')
     .option('--listen <address:port>', 'where stubs connect with TLS', '0.0.0.0:8443')
     .option('--plaintext <address:port>', 'also listen without TLS')
+    .option('--admin <address:port>', 'where health, metrics and the web page are', '127.0.0.1:9443')
     .option('--name <dns-or-ip...>', 'the names by which stubs dial this agent (default: host name, localhost, 127.0.0.1)', [])
     .option('--state <folder>', 'where journal and spool are', 'state')
     .option('--socket <file>', "the runner's socket (default: in the state folder)")
@@ -98,9 +98,4 @@ export function createProgram(): Command {
   addRuns(program);
   addSimulate(program);
   return program;
-}
-
-function version(): string {
-  const file = new URL('../../package.json', import.meta.url);
-  return z.object({ version: z.string() }).parse(JSON.parse(readFileSync(file, 'utf8'))).version;
 }

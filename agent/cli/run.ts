@@ -6,7 +6,7 @@ import { LIMITS } from '../../protocol/constants.ts';
 import { matchesGlob } from '../config/glob.ts';
 import type { Connection } from '../wire/connection.ts';
 import { dialRunner } from '../wire/dial.ts';
-import { callRunner } from './api.ts';
+import { callRunner } from '../wire/runner-api.ts';
 import { ACCEPT, concludeWith, follow } from './follow.ts';
 
 /** Resolves with the exit code. */

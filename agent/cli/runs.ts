@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { encodeStubMessage } from '../../protocol/messages.ts';
 import type { Config } from '../config/config.ts';
 import { dialRunner } from '../wire/dial.ts';
-import { callRunner } from './api.ts';
+import { callRunner } from '../wire/runner-api.ts';
 import { ACCEPT, concludeWith, follow } from './follow.ts';
 import { formatTable, printJsonLines, printable } from './terminal.ts';
 

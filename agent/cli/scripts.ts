@@ -1,7 +1,7 @@
 /** `scripts list` and `scripts show`. */
 import { z } from 'zod';
 import type { Config } from '../config/config.ts';
-import { callRunner } from './api.ts';
+import { callRunner } from '../wire/runner-api.ts';
 import { formatTable, printJsonLines } from './terminal.ts';
 
 const Script = z.object({

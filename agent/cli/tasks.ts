@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { Failure } from '../../protocol/failures.ts';
 import { isBefore } from '../tasks/task.ts';
 import type { Config } from '../config/config.ts';
-import { callRunner } from './api.ts';
+import { callRunner } from '../wire/runner-api.ts';
 import { invoke } from './run.ts';
 import { formatTable, printJsonLines, printable } from './terminal.ts';
 

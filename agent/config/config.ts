@@ -23,6 +23,11 @@ export const Address = z.string().transform((text, context) => {
 });
 export type Address = z.output<typeof Address>;
 
+/** Whether nobody but this machine can reach it. */
+export function isLoopback({ host }: Address): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
 const SmtpServer = z.strictObject({
   host: z.string().min(1),
   port: z.int().min(1).max(65_535).default(25),
@@ -43,6 +48,8 @@ const AgentYaml = z.strictObject({
     .refine(({ tls, plaintext }) => tls.length + plaintext.length > 0, 'needs at least one address under tls or plaintext'),
   /** `clients`: certificates of those who may connect, or of their authorities; without it, the key alone decides. */
   tls: z.strictObject({ certificate: z.string(), key: z.string(), clients: z.string().optional() }).optional(),
+  /** Health, metrics and the page; without it there is none of them. */
+  admin: z.strictObject({ listen: Address, 'token-file': z.string().default('admin-token') }).optional(),
   keys: z.string().default('keys.yaml'),
   scripts: z.string().default('scripts'),
   state: z.string().default('state'),
@@ -107,6 +114,7 @@ function withAbsolutePaths(file: string, config: z.output<typeof AgentYaml>): Co
     state: from(config.state),
     socket: from(config.socket),
     ...(config.credentials === undefined ? {} : { credentials: from(config.credentials) }),
+    ...(config.admin === undefined ? {} : { admin: { ...config.admin, 'token-file': from(config.admin['token-file']) } }),
     ...(config.tls === undefined ? {} : { tls: tlsFrom(config.tls, from) }),
   };
 }
@@ -119,6 +127,9 @@ function crossCheck(config: Config): [field: string, message: string][] {
   const problems: [string, string][] = [];
   if (config.listen.tls.length > 0 && config.tls === undefined) {
     problems.push(['tls', 'needs certificate and key, because listen.tls has an address']);
+  }
+  if (config.admin !== undefined && !isLoopback(config.admin.listen) && config.tls === undefined) {
+    problems.push(['admin.listen', 'is not a loopback address, so that it needs tls: certificate and key']);
   }
   if (Buffer.byteLength(config.socket) > SOCKET_PATH_MAX) {
     problems.push(['socket', `${config.socket} is longer than ${SOCKET_PATH_MAX} bytes, the limit of Linux; name a shorter path`]);

@@ -2,7 +2,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { HEADERS, LIMITS, RUN_PATH } from '../../protocol/constants.ts';
-import { Failure } from '../../protocol/failures.ts';
+import { Failure, type FailureCode } from '../../protocol/failures.ts';
 import { TICK } from '../../protocol/records.ts';
 import type { Config } from '../config/config.ts';
 import type { Logger } from '../log.ts';
@@ -12,6 +12,7 @@ import type { Connection } from '../wire/connection.ts';
 import { dialRunner } from '../wire/dial.ts';
 import { checkClientCertificate } from './client-certificate.ts';
 import type { Admitted, Gate } from './gate.ts';
+import type { FrontMetrics, Transport } from './metrics.ts';
 import { relay } from './relay.ts';
 import { SMART_TASKS, answerSmartTask, smartTaskStatus } from './smart-task.ts';
 
@@ -19,9 +20,10 @@ export interface DoorParts {
   gate: Gate;
   config: Config;
   log: Logger;
+  metrics: FrontMetrics;
 }
 
-export function openDoors(server: Server, { gate, config, log }: DoorParts): void {
+export function openDoors(server: Server, { gate, config, log, metrics }: DoorParts): void {
   const acceptor = new Acceptor();
 
   const clients = config.tls?.clients !== undefined;
@@ -29,11 +31,16 @@ export function openDoors(server: Server, { gate, config, log }: DoorParts): voi
     if (clients) checkClientCertificate(request.socket);
     return gate.admit({ method, path: request.url ?? '', headers: request.headers, address }, Date.now());
   };
-  const enter = (stub: Connection, { key }: Admitted, address: string): void => {
-    relay({ stub, runner: dialRunner(config.socket), key, address, log });
+  const refused = (code: FailureCode): void => {
+    metrics.refused(code);
+  };
+  const enter = (stub: Connection, { key }: Admitted, address: string, transport: Transport): void => {
+    metrics.admitted(transport);
+    relay({ stub, runner: dialRunner(config.socket), key, address, log, refused });
   };
   const note = (error: unknown, address: string): Failure => {
     const failure = Failure.from(error);
+    refused(failure.code);
     log.warn({ code: failure.code, reason: failure.message, address }, 'refused');
     return failure;
   };
@@ -44,6 +51,7 @@ export function openDoors(server: Server, { gate, config, log }: DoorParts): voi
       if (request.headers.origin !== undefined) throw new Failure('origin', 'browsers may not call; this request has an Origin header');
       const secret = request.headers['x-chkp-shared-secret'];
       const key = gate.admitSecret(typeof secret === 'string' ? secret : undefined, address, Date.now());
+      metrics.admitted('web-request');
       await answerSmartTask(request, response, { key, address }, () => dialRunner(config.socket));
     } catch (error) {
       const failure = note(error, address);
@@ -58,7 +66,7 @@ export function openDoors(server: Server, { gate, config, log }: DoorParts): voi
       const admitted = admit(request, 'GET', address);
       const headers = Object.entries(answerHeaders(request, admitted)).map(([name, value]) => `${name}: ${value}`);
       acceptor.accept(request, socket, head, headers, (stub) => {
-        enter(stub, admitted, address);
+        enter(stub, admitted, address, 'websocket');
       });
     } catch (error) {
       refuse(socket, note(error, address));
@@ -78,17 +86,23 @@ export function openDoors(server: Server, { gate, config, log }: DoorParts): voi
       beginBody(response, answerHeaders(request, admitted));
       const stub = new BodyConnection(request, response);
       stub.send(TICK); // curl passes the head of an answer on with the first bytes of its body
-      enter(stub, admitted, address);
+      enter(stub, admitted, address, 'post');
     } catch (error) {
       refuse(request.socket, note(error, address));
     }
   });
 
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
-    if (error.code === 'ECONNRESET') socket.destroy();
-    else if (error.code === 'HPE_HEADER_OVERFLOW') {
-      refuse(socket, new Failure('headers-too-large', `the request headers are longer than ${LIMITS.headers} bytes`));
-    } else refuse(socket, new Failure('bad-request', 'this is not an HTTP request, or it did not arrive in time'));
+    if (error.code === 'ECONNRESET') {
+      socket.destroy();
+      return;
+    }
+    const failure =
+      error.code === 'HPE_HEADER_OVERFLOW'
+        ? new Failure('headers-too-large', `the request headers are longer than ${LIMITS.headers} bytes`)
+        : new Failure('bad-request', 'this is not an HTTP request, or it did not arrive in time');
+    refused(failure.code);
+    refuse(socket, failure);
   });
 }
 

@@ -6,7 +6,7 @@ import { HEADERS, INTERVALS, RUN_PATH } from '../../protocol/constants.ts';
 import { Failure } from '../../protocol/failures.ts';
 import type { Key } from '../config/keys.ts';
 import { Nonces } from './nonces.ts';
-import { Penalties } from './penalties.ts';
+import { Penalties } from '../wire/penalties.ts';
 
 export interface Opening {
   method: Method;
@@ -34,6 +34,10 @@ export class Gate {
   constructor(names: string[], keys: Key[]) {
     this.#names = new Set(names);
     this.#keys = byId(keys);
+  }
+
+  get keys(): Key[] {
+    return [...this.#keys.values()];
   }
 
   replace(names: string[], keys: Key[]): void {

@@ -1,6 +1,6 @@
 /** Passes the messages of one stub on to the runner and back. It reads only the first one, to check what the key may call, and adds who calls. */
 import { INTERVALS, LIMITS } from '../../protocol/constants.ts';
-import { Failure, exitCodeOf } from '../../protocol/failures.ts';
+import { Failure, exitCodeOf, type FailureCode } from '../../protocol/failures.ts';
 import { decodeStubMessage, encodeStubMessage, type Caller } from '../../protocol/messages.ts';
 import { encodeTerminal } from '../../protocol/records.ts';
 import { mayCall, type Key } from '../config/keys.ts';
@@ -14,9 +14,11 @@ export interface RelayParts {
   key: Key;
   address: string;
   log: Logger;
+  /** Counts what is refused. */
+  refused: (code: FailureCode) => void;
 }
 
-export function relay({ stub, runner, key, address, log }: RelayParts): void {
+export function relay({ stub, runner, key, address, log, refused }: RelayParts): void {
   const caller: Caller = { key: key.id, address };
   let upstream: Connection | undefined;
   let ended = false;
@@ -27,6 +29,7 @@ export function relay({ stub, runner, key, address, log }: RelayParts): void {
     if (ended) return;
     ended = true;
     const { code, message } = Failure.from(error);
+    refused(code);
     log.warn({ code, reason: message, ...caller }, 'refused');
     stub.send(encodeTerminal({ outcome: 'refused', code: exitCodeOf(code), stdout: 0, stderr: 0, message }));
     upstream?.destroy();

@@ -1,6 +1,6 @@
 /** The listener with TLS, and its certificate, which can be exchanged while it listens. */
 import { readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:https';
+import { createServer, type Server as TlsServer } from 'node:https';
 import type { ServerOptions } from 'node:http';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { INTERVALS } from '../../protocol/constants.ts';
@@ -8,13 +8,15 @@ import { Failure } from '../../protocol/failures.ts';
 import type { Config } from '../config/config.ts';
 import { credentialOr } from '../config/credentials.ts';
 
+export type { TlsServer };
+
 type Tls = NonNullable<Config['tls']>;
 
 /** Node would drop who has no certificate that it trusts, without a word to the peer or the log; the doors refuse it (client-certificate.ts). */
 const ASK_CLIENTS = { requestCert: true, rejectUnauthorized: false };
 
 /** Reads what agent.yaml names. @throws Failure if it cannot be used */
-export function readTls({ certificate, key, clients }: Tls): SecureContextOptions {
+export function readTls({ certificate, key, clients }: Tls): SecureContextOptions & { cert: Buffer; key: Buffer } {
   try {
     const options = {
       minVersion: 'TLSv1.2' as const,
@@ -37,7 +39,7 @@ export function readTls({ certificate, key, clients }: Tls): SecureContextOption
 }
 
 /** @throws Failure */
-export function createTlsServer({ tls }: Config, options: ServerOptions): Server {
+export function createTlsServer({ tls }: Config, options: ServerOptions): TlsServer {
   if (tls === undefined) throw new Failure('internal', 'tls: needs certificate and key');
   const asking = tls.clients === undefined ? {} : ASK_CLIENTS;
   return createServer({ ...options, handshakeTimeout: INTERVALS.handshake, ...readTls(tls), ...asking });

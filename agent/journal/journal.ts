@@ -1,5 +1,5 @@
 /** The journal: the database of runs. A run is in it before its script starts, and is settled in it before a reader hears of its end. */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 import { lastLink, putIntoChain, type Head } from './chain.ts';
@@ -21,6 +21,7 @@ export interface RunFilter {
 
 export class Journal {
   readonly #db: DatabaseSync;
+  readonly #file: string;
   readonly #flusher: Flusher;
   /** What retention does. */
   readonly pruning: Pruning;
@@ -38,6 +39,7 @@ export class Journal {
   /** Opens the database and brings its schema up to date. @throws Failure if it comes from a later version */
   constructor(file: string) {
     mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+    this.#file = file;
     this.#db = new DatabaseSync(file);
     this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;');
     migrate(this.#db);
@@ -129,6 +131,11 @@ export class Journal {
     const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
     const statement = this.#db.prepare(`SELECT * FROM runs ${where} ORDER BY id DESC LIMIT ?`);
     return statement.all(...values, limit).map((row) => Row.parse(row));
+  }
+
+  /** Bytes of the database's file. */
+  get size(): number {
+    return statSync(this.#file).size;
   }
 
   close(): void {

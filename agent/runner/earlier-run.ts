@@ -8,7 +8,7 @@ import type { RunView } from './view.ts';
  * @param identity of the event; empty if it has none
  */
 export function earlierRun(
-  { journal, registry, log }: Pick<LedgerParts, 'journal' | 'registry' | 'log'>,
+  { journal, registry, log, metrics }: Pick<LedgerParts, 'journal' | 'registry' | 'log' | 'metrics'>,
   identity: string,
   { token, key }: Pick<Invocation, 'token' | 'key'>,
 ): RunView | undefined {
@@ -17,6 +17,7 @@ export function earlierRun(
   if (row === undefined || (row.outcome !== null && (row.outcome !== 'exited' || row.code !== 0))) return undefined;
   const live = registry.liveById(row.id);
   journal.attach(token, row.id, key, Date.now());
+  metrics.joined(row.script);
   if (live !== undefined) registry.attach(live, token);
   log.info(
     { run: row.id, script: row.script, ticket: row.ticket, event: row.event, live: live !== undefined },

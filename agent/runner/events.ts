@@ -48,6 +48,7 @@ export class Events {
     if (earlier !== undefined) return earlier;
     inputOf(invocation); // refused before anything is written
     const recorded = this.#ledger.record(this.#newId(), { ...subject, name }, invocation, info);
+    this.#parts.metrics.started(recorded.run.id);
     this.#parts.journal.start(recorded.run.id, Date.now(), 0, ''); // it has no process, but it may have effects from here on
     void this.#carryOut(recorded, tasks, { ...invocation, stdin: recorded.stdin });
     return recorded.run;

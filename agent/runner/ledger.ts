@@ -5,6 +5,7 @@ import type { Conclusion } from './conclusion.ts';
 import { totalsOf } from './digest.ts';
 import type { EventInfo } from './event-info.ts';
 import type { Invocation } from './invocation.ts';
+import type { RunnerMetrics } from './metrics.ts';
 import type { Registry } from './registry.ts';
 import { Run } from './run.ts';
 import type { Retention } from './retention.ts';
@@ -13,6 +14,7 @@ import { outcomeForCaller } from './view.ts';
 
 export interface LedgerParts {
   retention: Retention;
+  metrics: RunnerMetrics;
   log: Logger;
   journal: Journal;
   spool: Spool;
@@ -80,6 +82,7 @@ export class Ledger {
     log.info({ host, event, address, stdin: stdin.size, ...known }, 'run accepted');
     const run = new Run(id, spool.folder(id), { token, key, onCallerLoss: subject.onCallerLoss, held: subject.held });
     registry.add(run);
+    this.#parts.metrics.accepted(id, subject.name);
     return { run, stdin, log, since: performance.now() };
   }
 
@@ -93,6 +96,7 @@ export class Ledger {
       this.#parts.registry.remove(run);
       log.info({ outcome, code, stdout, stderr, ...(message === '' ? {} : { reason: message }), ...place }, 'run ended');
     };
+    this.#parts.metrics.ended(run.id, outcome, code);
     if (survivors.length > 0) log.error({ survivors }, 'processes of the run outlived KILL');
     try {
       write();

@@ -130,6 +130,7 @@ export class Life {
       env: { ...plan.env, ...input.env },
       timeout: Math.min(plan.timeout, patience),
     };
+    this.#parts.metrics.started(run.id);
     this.#parts.journal.start(run.id, Date.now(), 0, ''); // from here on it may have effects, whether or not we live to see its process id
     const ending = await execute(run, limits, input.stdin, this.#parts.pipes, (pid) => {
       this.#parts.journal.start(run.id, Date.now(), pid, bootId());

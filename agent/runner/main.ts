@@ -1,7 +1,6 @@
 /** The runner's process: puts its parts together, listens on the Unix socket, and drains when it is told to stop. */
-import { chmodSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import { connect } from 'node:net';
 import path from 'node:path';
 import { RUN_PATH } from '../../protocol/constants.ts';
 import { Failure } from '../../protocol/failures.ts';
@@ -16,11 +15,13 @@ import { Pipes } from '../process/pipes.ts';
 import { Acceptor, refuse } from '../wire/acceptor.ts';
 import { Admission } from './admission.ts';
 import { recover } from './recovery.ts';
+import { RunnerMetrics } from './metrics.ts';
 import { answer } from './routes.ts';
 import { Registry } from './registry.ts';
 import { Retention } from './retention.ts';
 import { Runner } from './runner.ts';
 import { Session } from './session.ts';
+import { listen, takeSocket } from './socket.ts';
 import { Spool } from './spool.ts';
 
 /** How long stubs may take to read the end of their runs once the runner stops. What they miss, they resume with the next one. */
@@ -50,13 +51,16 @@ export async function startRunner(config: Config): Promise<RunningPart> {
   const catalog = new Catalog({ root: config.scripts, searchPath: config.path, settle: config.settle });
   const admission = new Admission(config.limits);
   const registry = new Registry(journal, spool);
+  const metrics = new RunnerMetrics();
   const retention = new Retention({ config, log, journal, spool, registry });
-  const runner = new Runner({ config, log, journal, spool, catalog, pipes, admission, registry, retention });
-  await recover({ journal, spool, log }, config.defaults.grace);
+  const runner = new Runner({ config, log, journal, spool, catalog, pipes, admission, registry, retention, metrics });
+  await recover({ journal, spool, log, metrics }, config.defaults.grace);
   await pipes.fill();
   const stopWatching = watchScripts(config.scripts, catalog, log);
   const stopRetention = retention.start();
   const sessions = new Set<Session>();
+  const sizes = () => ({ readers: sessions.size, journal: journal.size, spool: retention.used });
+  metrics.watch(config.state, () => ({ ...runner.status, ...config.limits, ...sizes() }));
   const server = createApi({ runner, catalog, log, sessions });
   await listen(server, config.socket);
   log.info({ scripts: config.scripts, state: config.state }, 'runner ready');
@@ -120,31 +124,4 @@ async function closeServer(server: Server, sessions: Set<Session>): Promise<void
 function checkScripts(folder: string): void {
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) return;
   throw new Failure('internal', `${folder} is not a folder; make it, or correct scripts in agent.yaml`);
-}
-
-/** Removes a socket that nobody listens on; a living runner keeps its own. */
-async function takeSocket(file: string): Promise<void> {
-  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-  const alive = await new Promise<boolean>((resolve) => {
-    const probe = connect(file);
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', () => {
-      resolve(false);
-    });
-  });
-  if (alive) throw new Failure('internal', `another runner listens on ${file}; stop it first, or give this one a state folder of its own`);
-  rmSync(file, { force: true });
-}
-
-function listen(server: Server, file: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(file, () => {
-      chmodSync(file, 0o660); // the front may be another user of our group; the folder keeps everybody else out
-      resolve();
-    });
-  });
 }

@@ -7,6 +7,7 @@ import type { JournalRow, Settlement } from '../journal/row.ts';
 import type { Logger } from '../log.ts';
 import { endTree, isMarked } from '../process/tree.ts';
 import { totalsOf } from './digest.ts';
+import type { RunnerMetrics } from './metrics.ts';
 import { markOf } from './plan.ts';
 import type { Spool } from './spool.ts';
 
@@ -18,12 +19,16 @@ export function bootId(): string {
 }
 
 /** @param grace milliseconds between TERM and KILL */
-export async function recover(parts: { journal: Journal; spool: Spool; log: Logger }, grace: number): Promise<void> {
+export async function recover(
+  parts: { journal: Journal; spool: Spool; log: Logger; metrics: RunnerMetrics },
+  grace: number,
+): Promise<void> {
   await Promise.all(
     parts.journal.open().map(async (row) => {
       const survivors = await endTree({ pid: firstProcessOf(row), mark: markOf(row.id) }, grace);
       const settlement = await settlementOf(row, parts.spool);
       parts.journal.settle(row.id, settlement);
+      parts.metrics.recovered(row.script, settlement.outcome, settlement.code);
       parts.log.warn({ run: row.id, script: row.script, outcome: settlement.outcome, survivors }, 'run recovered after a crash');
     }),
   );

@@ -29,7 +29,7 @@ export interface RetentionParts {
 export class Retention {
   readonly #parts: RetentionParts;
   /** Bytes on disk of runs that have ended, up to a place in the chain. */
-  #used = 0;
+  used = 0;
   #counted = 0;
   #spoolIsFull = false;
   /** Why there is no room; undefined while there is. */
@@ -76,10 +76,10 @@ export class Retention {
     }
     const inUse = this.#inUse();
     for await (const run of this.#ended()) {
-      if (this.#used + inUse <= retention['spool-size']) break;
+      if (this.used + inUse <= retention['spool-size']) break;
       if (run.acknowledged !== null || run.ended < now - RESUMABLE) await this.#remove(run, 'size');
     }
-    this.#spoolIsFull = this.#used + inUse > retention['spool-size'];
+    this.#spoolIsFull = this.used + inUse > retention['spool-size'];
     this.#assess();
     for (let page = 0; page < PAGES; page += 1) {
       if (pruning.forget(now - retention['journal-age'], retention['journal-runs'], PAGE) === 0) break;
@@ -100,7 +100,7 @@ export class Retention {
     }
     if (before === undefined && this.#shortage !== undefined) {
       log.error(
-        { free: bavail * bsize, spool: this.#used + this.#inUse(), reason: this.#shortage },
+        { free: bavail * bsize, spool: this.used + this.#inUse(), reason: this.#shortage },
         'no room for new runs: they are refused',
       );
     }
@@ -110,7 +110,7 @@ export class Retention {
   /** Takes in what has ended since the last look. */
   async #count(): Promise<void> {
     for await (const run of this.#ended(this.#counted)) {
-      this.#used += diskSize(run);
+      this.used += diskSize(run);
       this.#counted = run.seq;
     }
   }
@@ -134,7 +134,7 @@ export class Retention {
     const { journal, spool, log } = this.#parts;
     journal.pruning.markRemoved(run.id, Date.now()); // first: what is missing without this mark is a mismatch
     await spool.discard(run.id);
-    this.#used -= diskSize(run);
+    this.used -= diskSize(run);
     log.debug({ run: run.id, why }, 'output of a run removed');
   }
 

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { Failure, statusOf } from '../../protocol/failures.ts';
 import { OUTCOME_NAMES } from '../../protocol/outcomes.ts';
 import type { Catalog } from '../catalog/catalog.ts';
+import { version } from '../config/version.ts';
 import type { Runner } from './runner.ts';
 import { describeRun, describeScript, listTasks, summarize } from './summaries.ts';
 
@@ -24,6 +25,10 @@ const SCRIPT = '/v1/scripts/';
 /** Answers one request. Never throws: a failure becomes its status and `{"error":{"code","message"}}`. */
 export async function answer(request: IncomingMessage, response: ServerResponse, runner: Runner, catalog: Catalog): Promise<void> {
   try {
+    if (request.url === '/metrics') {
+      response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(runner.metrics.all.render());
+      return;
+    }
     reply(response, 200, await route(request, runner, catalog));
   } catch (error) {
     const { code, message } = Failure.from(error);
@@ -34,16 +39,18 @@ export async function answer(request: IncomingMessage, response: ServerResponse,
 
 async function route(request: IncomingMessage, runner: Runner, catalog: Catalog): Promise<unknown> {
   const url = new URL(request.url ?? '/', 'http://runner');
-  const [, version, collection, name, action] = url.pathname.split('/').map(decodeSegment);
+  const [, api, collection, name, action] = url.pathname.split('/').map(decodeSegment);
   const named = name === undefined ? [] : [':name'];
-  const target = [request.method, version, collection, ...named, ...(action === undefined ? [] : [action])].join(' ');
+  const target = [request.method, api, collection, ...named, action].filter((part) => part !== undefined).join(' ');
   if (request.method === 'GET' && url.pathname.startsWith(SCRIPT)) {
     return describeScript((await catalog.resolve(decodeSegment(url.pathname.slice(SCRIPT.length)))).name, catalog);
   }
   switch (target) {
     case 'GET healthz':
-    case 'GET healthz ':
-      return { status: 'ok', ...runner.status };
+      return { status: 'ok', version: version(), ...runner.status };
+    case 'GET readyz':
+      if (runner.status.draining) throw new Failure('draining', 'the agent is about to stop and takes no new runs');
+      return { status: 'ready' };
     case 'GET v1 runs':
       return { runs: runner.list(parseFilter(url)).map(summarize) };
     case 'GET v1 runs :name':

@@ -7,6 +7,7 @@ import type { JournalRow } from '../journal/row.ts';
 import { LOCAL_KEY, type Invocation } from './invocation.ts';
 import { Ledger } from './ledger.ts';
 import { Life, type LifeParts } from './life.ts';
+import type { RunnerMetrics } from './metrics.ts';
 import { Upload } from './upload.ts';
 import type { RunView } from './view.ts';
 
@@ -14,6 +15,7 @@ import type { RunView } from './view.ts';
 export const LAST_PATIENCE = 60_000;
 
 export class Runner {
+  readonly metrics: RunnerMetrics;
   readonly #parts: LifeParts;
   readonly #ledger: Ledger;
   readonly #life: Life;
@@ -24,14 +26,14 @@ export class Runner {
 
   constructor(parts: LifeParts) {
     this.#parts = parts;
+    this.metrics = parts.metrics;
     this.#ledger = new Ledger(parts);
     this.#life = new Life(parts, this.#ledger);
     this.#events = new Events(parts, this.#ledger, (invocation) => this.submit(invocation));
   }
 
   get status(): { running: number; queued: number; draining: boolean } {
-    const { running, queued } = this.#parts.admission;
-    return { running, queued, draining: this.#draining };
+    return { running: this.#parts.admission.running, queued: this.#parts.admission.queued, draining: this.#draining };
   }
 
   /** Takes in the stdin of an invocation. */

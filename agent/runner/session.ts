@@ -156,6 +156,7 @@ export class Session {
   #refuse(error: unknown): void {
     if (this.#state.name === 'settled') return;
     const failure = Failure.from(error);
+    this.#runner.metrics.refused(failure.code);
     this.#log[failure.code === 'internal' ? 'error' : 'info'](
       { code: failure.code, err: failure.cause, reason: failure.message },
       'refused',

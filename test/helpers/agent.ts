@@ -84,7 +84,7 @@ async function install(): Promise<string> {
   });
   const dir = path.join(folder, 'agent');
   const made = await mediatorAgent([
-    ...['init', '--dir', dir, '--listen', '127.0.0.1:0', '--plaintext', '127.0.0.1:0'],
+    ...['init', '--dir', dir, '--listen', '127.0.0.1:0', '--plaintext', '127.0.0.1:0', '--admin', '127.0.0.1:0'],
     ...['--name', 'localhost', '--name', '127.0.0.1'],
   ]);
   assert.equal(made.code, 0, made.stderr);
@@ -122,7 +122,7 @@ export class TestAgent {
   #stdoutEnd: Promise<unknown> = Promise.resolve();
   #stderr = '';
   /** Where it listens; empty while it does not. */
-  urls: { wss: string; ws: string } = { wss: '', ws: '' };
+  urls: { wss: string; ws: string; http: string } = { wss: '', ws: '', http: '' };
 
   constructor(dir: string, env: Record<string, string> = {}, through: string[] = []) {
     this.dir = dir;
@@ -182,7 +182,8 @@ export class TestAgent {
     );
     assert.ok(ready !== undefined, `the agent ended before it was ready:\n${this.#stderr}`);
     const urls = ready.split(' ');
-    this.urls = { wss: urls.find((url) => url.startsWith('wss:')) ?? '', ws: urls.find((url) => url.startsWith('ws:')) ?? '' };
+    const of = (scheme: string): string => urls.find((url) => url.startsWith(`${scheme}:`)) ?? '';
+    this.urls = { wss: of('wss'), ws: of('ws'), http: of('http') };
   }
 
   /** Starts `serve` and waits for nothing. */

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import type { Config } from '../../config/config.ts';
 import type { Kind } from '../../config/kinds.ts';
-import { callRunner } from '../api.ts';
+import { callRunner } from '../../wire/runner-api.ts';
 import { stubText } from '../stub.ts';
 import { ask, type Pod } from './ask.ts';
 import { questionsOfCheckPoint } from './checkpoint.ts';

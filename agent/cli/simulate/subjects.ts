@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { Failure } from '../../../protocol/failures.ts';
 import type { Config } from '../../config/config.ts';
 import { KIND_NAMES, type Kind } from '../../config/kinds.ts';
-import { callRunner } from '../api.ts';
+import { callRunner } from '../../wire/runner-api.ts';
 import { UsageError } from '../terminal.ts';
 import type { Subject } from './question.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { Gate } from '../../../agent/front/gate.ts';
 import { Nonces } from '../../../agent/front/nonces.ts';
-import { Penalties } from '../../../agent/front/penalties.ts';
+import { Penalties } from '../../../agent/wire/penalties.ts';
 import { agentProof, formatAuthorization, stubProof, type Method } from '../../../protocol/auth.ts';
 import { Failure, type FailureCode } from '../../../protocol/failures.ts';
 

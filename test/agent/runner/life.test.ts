@@ -9,6 +9,7 @@ import { Journal } from '../../../agent/journal/journal.ts';
 import { Pipes } from '../../../agent/process/pipes.ts';
 import { Admission } from '../../../agent/runner/admission.ts';
 import { recover } from '../../../agent/runner/recovery.ts';
+import { RunnerMetrics } from '../../../agent/runner/metrics.ts';
 import { Registry } from '../../../agent/runner/registry.ts';
 import { Retention } from '../../../agent/runner/retention.ts';
 import { Runner } from '../../../agent/runner/runner.ts';
@@ -46,6 +47,7 @@ suite('the life of a run', () => {
     assert.ok(config.ok);
     const registry = new Registry(journal, spool);
     const runner = new Runner({
+      metrics: new RunnerMetrics(),
       ...{ config: config.value, log, journal, spool },
       catalog: new Catalog({ root: folder, searchPath: config.value.path, settle: 0 }),
       pipes: new Pipes(),
@@ -80,7 +82,7 @@ suite('the life of a run', () => {
     };
     for (const id of ['announced', 'queued']) journal.insert({ ...row, id, token: id });
     journal.start('announced', 2, 0, '');
-    await recover({ journal, spool, log }, 100);
+    await recover({ journal, spool, log, metrics: new RunnerMetrics() }, 100);
     assert.deepEqual(
       ['announced', 'queued'].map((id) => journal.byId(id)?.outcome),
       ['lost', 'refused'],

@@ -9,6 +9,7 @@ import { loadConfig } from '../../../agent/config/config.ts';
 import { Journal } from '../../../agent/journal/journal.ts';
 import { Pipes } from '../../../agent/process/pipes.ts';
 import { Admission } from '../../../agent/runner/admission.ts';
+import { RunnerMetrics } from '../../../agent/runner/metrics.ts';
 import { Registry } from '../../../agent/runner/registry.ts';
 import { Retention } from '../../../agent/runner/retention.ts';
 import { Runner } from '../../../agent/runner/runner.ts';
@@ -42,6 +43,7 @@ suite('a connection to the runner', () => {
       ...{ config: config.value, log, journal, spool },
       catalog: new Catalog({ root: folder, searchPath: config.value.path, settle: 0 }),
       pipes: new Pipes(),
+      metrics: new RunnerMetrics(),
       admission: new Admission(config.value.limits),
       registry,
       retention: new Retention({ config: config.value, log, journal, spool, registry }),

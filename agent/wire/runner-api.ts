@@ -1,4 +1,4 @@
-/** The command line as a client of the runner's API. */
+/** The command line and the admin listener as clients of the runner's API. */
 import { request } from 'node:http';
 import { z } from 'zod';
 import { FAILURE_CODES, Failure } from '../../protocol/failures.ts';
@@ -16,7 +16,8 @@ export async function callRunner(socketPath: string, method: 'GET' | 'POST', pat
     : new Failure('internal', `the runner answered with HTTP ${status}`);
 }
 
-function exchange(socketPath: string, method: string, path: string): Promise<{ status: number; body: string }> {
+/** One request, whatever the answer. @throws Failure `runner-away` */
+export function exchange(socketPath: string, method: string, path: string): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
     const call = request({ socketPath, method, path, timeout: 30_000 }, (response) => {
       let body = '';
@@ -26,6 +27,7 @@ function exchange(socketPath: string, method: string, path: string): Promise<{ s
       });
       response.on('error', reject);
     });
+    call.on('timeout', () => call.destroy(new Error('no answer within 30 s')));
     call.on('error', (cause: NodeJS.ErrnoException) => {
       const hint = cause.code === 'EACCES' ? 'you may not open it; use sudo, or the user of the agent' : 'is the agent running?';
       reject(new Failure('runner-away', `nothing answers at ${socketPath}; ${hint}`, { cause }));
