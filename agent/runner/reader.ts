@@ -70,19 +70,22 @@ export class Reader {
       this.#onEnd(error);
     }
     this.#lastSent = performance.now();
-    if (this.#connection.congested) {
-      this.#waiting = true;
-      this.#connection.onceDrained(() => {
-        this.#waiting = false;
-        this.#send();
-      });
-    }
   }
 
   #sendAll(): void {
     while (this.#connection.open && !this.#connection.congested && this.#sendSome());
     const terminal = this.#pending() === undefined ? this.#view.terminal : undefined;
     if (terminal !== undefined) this.#end(terminal);
+    else if (this.#connection.congested) this.#wait();
+  }
+
+  /** To be called before the batch leaves: it may leave so fast that nothing is congested afterwards, and then nobody would go on. */
+  #wait(): void {
+    this.#waiting = true;
+    this.#connection.onceDrained(() => {
+      this.#waiting = false;
+      this.#send();
+    });
   }
 
   #end(terminal: Terminal): void {

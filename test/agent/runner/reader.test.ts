@@ -47,6 +47,22 @@ class FakeRun implements RunView {
   }
 }
 
+/** Full after each message, and empty again as soon as the batch leaves: what a receiver on another processor makes of a socket. */
+class QuickConnection extends FakeConnection {
+  override send(data: string | Buffer): void {
+    super.send(data);
+    this.congested = true;
+  }
+
+  override batch(write: () => void): void {
+    write();
+    this.congested = false;
+    process.nextTick(() => {
+      this.drain();
+    });
+  }
+}
+
 suite('a reader', () => {
   function open(run = new FakeRun(), position = { stdout: 0, stderr: 0 }) {
     const connection = new FakeConnection();
@@ -96,6 +112,16 @@ suite('a reader', () => {
     assert.deepEqual([run.reads, ends.length, bytes('stdout')], [before, 0, '']);
     connection.drain();
     assert.deepEqual([bytes('stdout').length, ends.length], [100_001, 1]);
+  });
+  test('goes on where a full connection is empty before its batch has left', async () => {
+    const run = new FakeRun();
+    run.append('stdout', Buffer.alloc(1_000_000, 'a'));
+    run.end();
+    const connection = new QuickConnection();
+    let ended = false;
+    new Reader(connection, run, ACCEPT, { stdout: 0, stderr: 0 }, () => (ended = true)).start();
+    await until('the terminal record', () => ended);
+    assert.equal(connection.sent.at(-1)?.type, 'terminal');
   });
   test('does not read the rest for a connection that is closing', () => {
     const run = new FakeRun();
