@@ -44,7 +44,7 @@ STDIN_PATIENCE=5      # seconds to wait for stdin before the request goes out wi
 STDIN_PULSE=10        # seconds without stdin after which an empty message tells the agent to go on waiting
 BULK_FRAME=1048576    # accept.frame and accept.bulk (section 2) where dd exists, ...
 BULK_FROM=32768       # ... which costs 2 ms a message: what bash needs to read 100 kB
-BASH_FRAME=65535      # accept.frame without dd: the longest with a 16-bit length
+BASH_FRAME=262145     # accept.frame without dd: as much as the agent reads at once, in whole blocks of stdio, and the type
 STDIO_BLOCK=4096      # bytes that bash's stdout holds before it writes
 WATCHED_FROM=2048     # bytes from which read goes without -t, which makes it read byte by byte, and the timer watches it
 SLOWEST=8192          # bytes per second below which a long payload counts as stalled
@@ -150,7 +150,7 @@ COPY_KIND='untried' COPY_REPORT='' COPY_PID='' COPY_IN='' COPY_OUT='' COPIED=0
 # The connection: where to, its transport, its descriptors, the process that holds it if there is one.
 URL_SCHEME='' URL_HOST='' URL_PORT='' URL_PATH='' AUDIENCE=''
 PROXY='' PROXY_USER='' PROXY_PASSWORD='' # the HTTP proxy on the way to it, if there is one
-WIRE_KIND='' WIRE_IN='' WIRE_OUT='' WIRE_PID='' WIRE_READY='' WIRE_ENDED='' CA_TEMPORARY=''
+WIRE_KIND='' WIRE_IN='' WIRE_OUT='' WIRE_PID='' WIRE_READY='' WIRE_ENDED=''
 WIRE_FORMAT='' WIRE_ARGUMENTS=() # what is to be sent
 NONCE='' AUTHORIZATION='' SOCKET_KEY='' WANTED_ACCEPT='' WANTED_PROOF=''
 ASKING='' # names the headers that only --doctor wants
@@ -246,14 +246,21 @@ settings_key() {
   KEY_ID=$BAKED_KEY_ID KEY_INNER=$BAKED_KEY_INNER KEY_OUTER=$BAKED_KEY_OUTER
 }
 
-# Sets CA_FILE or CA_PEM, or neither: then openssl's own store decides.
+# Sets CA_FILE, CA_PEM or neither: then openssl's own store decides. Who reads a PEM file skips the lines that are not PEM, so the
+# certificate in this file needs no other one, and neither /proc nor /tmp. A stub that is no file (bash -c) needs /dev/fd.
 settings_ca() {
   if [[ -n ${MEDIATOR_CA:-} ]]; then
     [[ -f $MEDIATOR_CA && -r $MEDIATOR_CA ]] || die 78 "the setting MEDIATOR_CA is \"$MEDIATOR_CA\", which is not a readable file"
     CA_FILE=$MEDIATOR_CA
   elif [[ -n $BAKED_CA ]]; then
     [[ $BAKED_CA == *'-----BEGIN '*'-----END '* ]] || die 78 'the setting BAKED_CA is not a certificate in PEM; make a new stub with "mediator-agent stub"'
-    CA_PEM=$BAKED_CA
+    if [[ $BAKED_CA == $'\n'* && ${BASH_SOURCE[0]:-} == "$0" && -f $0 && -r $0 ]]; then
+      CA_FILE=$0
+    elif [[ -d /dev/fd ]]; then
+      CA_PEM=$BAKED_CA
+    else
+      die 78 'the certificate of this stub cannot be handed on without /dev/fd; start the stub as a file: bash /path/of/the/stub'
+    fi
   fi
 }
 
@@ -319,18 +326,15 @@ out_verdict() {
   esac
 }
 
-# out_text o|e TEXT: a part of the script's stdout or stderr. Where nobody reads stdout any more, nobody wants the run.
-# bash's stdout is line-buffered, and what exceeds its blocks is written line by line unless it is a call of its own.
+# out_text o|e: prints TEXT, a part of the script's stdout or stderr. Where nobody reads stdout any more, nobody wants the run.
+# Each expansion of a long text costs bash as much as half of reading it, so there is one.
 out_text() {
-  local whole=$((${#2} - ${#2} % STDIO_BLOCK))
   if [[ $1 == o ]]; then
-    ((whole == 0)) || printf %s "${2:0:whole}" 2>&- || session_unwanted
-    printf %s "${2:whole}" 2>&- || session_unwanted
+    printf %s "$TEXT" 2>&- || session_unwanted
   else
-    ((whole == 0)) || printf %s "${2:0:whole}" >&2 2>&- || :
-    printf %s "${2:whole}" >&2 2>&- || :
+    printf %s "$TEXT" >&2 2>&- || :
   fi
-  out_count "$1" "${#2}"
+  out_count "$1" "${#TEXT}"
 }
 
 # out_zeros o|e COUNT: so many NUL bytes. Escapes in a format are the only way to print them.
@@ -962,11 +966,11 @@ wire_finish() {
 
 # Closes the connection at once.
 wire_close() {
+  # First of all: a peer that was not believed does not even get the end of the request. bash would report the death, unless waited for.
+  [[ -z $WIRE_PID ]] || { kill -KILL "$WIRE_PID" && wait "$WIRE_PID"; } 2>&-
   wire_mute
   [[ -z $WIRE_IN ]] || exec {WIRE_IN}<&-
-  WIRE_IN='' WIRE_READY='' WIRE_FORMAT='' WIRE_ARGUMENTS=()
-  [[ -z $WIRE_PID ]] || { kill -KILL "$WIRE_PID" && wait "$WIRE_PID"; } 2>&- # or bash reports the death on stderr
-  WIRE_PID=''
+  WIRE_PID='' WIRE_IN='' WIRE_READY='' WIRE_FORMAT='' WIRE_ARGUMENTS=()
 }
 
 # --- proxy: what https_proxy and no_proxy say, as curl understands them ----------------------------------------------
@@ -1053,7 +1057,7 @@ tcp_loopback() {
 # --- transport openssl: TLS by openssl s_client in a coprocess ------------------------------------------------------
 
 tls_open() {
-  tls_certificate && wire_start tls_client -quiet
+  wire_start tls_client -quiet
 }
 
 # tls_client OPTIONS...: becomes s_client. No option here weakens the verification, and none may.
@@ -1082,22 +1086,6 @@ tls_address() {
   [[ $AUDIENCE == *:* || $AUDIENCE =~ ^[0-9]+(\.[0-9]+){3}$ ]]
 }
 
-# Makes sure that openssl can read the certificate of the settings: from a descriptor, else from a temporary file.
-tls_certificate() {
-  local folder
-  [[ -n $CA_PEM && -z $CA_FILE && ! -d /dev/fd ]] || return 0
-  for folder in "${TMPDIR:-/tmp}" /dev/shm /run "${HOME:-.}" .; do
-    [[ -d $folder && -w $folder ]] || continue
-    crypto_random CA_TEMPORARY
-    CA_TEMPORARY=$folder/mediator-$CA_TEMPORARY.pem
-    (umask 077 && set -o noclobber && printf '%s\n' "$CA_PEM" >"$CA_TEMPORARY") 2>&- || continue
-    CA_FILE=$CA_TEMPORARY
-    return 0
-  done
-  CA_TEMPORARY=''
-  fail 78 'the certificate of this stub cannot be handed to openssl: there is neither /dev/fd nor a folder to write to; mount /proc or an emptyDir at /tmp'
-}
-
 # Becomes s_client that tells what happens, where else the connection would be.
 tls_aloud() {
   tls_client -state 2>&1
@@ -1107,7 +1095,7 @@ tls_aloud() {
 tls_explain() {
   local line said='' limit=$((SECONDS + CONNECT_TIMEOUT))
   wire_close
-  tls_certificate && wire_start tls_aloud || return
+  wire_start tls_aloud || return
   wire_mute
   while ((SECONDS < limit)) && IFS= read -r -t "$CONNECT_TIMEOUT" -u "$WIRE_IN" line; do
     case $line in
@@ -1155,7 +1143,6 @@ tls_unwanted() {
 
 # The proofs come first: curl sends the request as soon as it can.
 curl_open() {
-  tls_certificate || return
   http_authorize POST
   wire_start curl_client -D - -X POST -T . -H 'Expect:' -H 'Accept:' -H 'Content-Type: application/octet-stream' -H "Mediator-Audience: $AUDIENCE" \
     ${ASKING:+-H "$ASKING"}
@@ -1397,7 +1384,9 @@ stdin_upload() {
       stdin_bytes total || return
     fi
   fi
-  [[ -n $OUTCOME ]] || frame_send "$OPCODE_TEXT" "{\"type\":\"end\",\"stdin\":$total}"
+  [[ -z $OUTCOME ]] || return 0
+  READING=1 # from here on the run may start, and a signal has to cancel it
+  frame_send "$OPCODE_TEXT" "{\"type\":\"end\",\"stdin\":$total}"
 }
 
 # stdin_queue SIZE: the header of a binary message of SIZE bytes, and what STDIN_SEGMENTS holds; the caller sends the rest.
@@ -1529,10 +1518,11 @@ session_connect() {
 session_converse() {
   MESSAGE_OPEN='' MESSAGE_TYPE='' MESSAGE_TEXT='' MESSAGE_SIZE=0 ACCEPTED='' READING=''
   if [[ -n $RUN_ID || (-n $REQUEST_SENT && -n $STDIN_STREAMED) ]]; then
-    session_resume && wire_hush && READING=1
+    READING=1
+    session_resume && wire_hush
   else
     frame_queue "$OPCODE_TEXT" "$START_MESSAGE"
-    stdin_upload && wire_hush && REQUEST_SENT=1 READING=1
+    stdin_upload && wire_hush && REQUEST_SENT=1
   fi
   while [[ -z $OUTCOME ]]; do session_next || return; done
   session_believe
@@ -1611,7 +1601,7 @@ session_short() {
   wire_text "$FRAME_SIZE" || return
   MESSAGE_TYPE=${TEXT:0:1} MESSAGE_TEXT=${TEXT:1}
   case $MESSAGE_TYPE in
-    o | e) session_printable && out_text "$MESSAGE_TYPE" "$MESSAGE_TEXT" ;;
+    o | e) session_printable && TEXT=$MESSAGE_TEXT && out_text "$MESSAGE_TYPE" ;;
     *) session_message ;;
   esac
 }
@@ -1640,12 +1630,20 @@ session_long() {
 session_output() {
   session_printable
   if ((ACCEPT_BULK == 0)) || [[ -z $MESSAGE_OPEN && $FRAME_FINAL == 1 && $FRAME_SIZE -lt $ACCEPT_BULK ]]; then
-    wire_text "$1" && out_text "$MESSAGE_TYPE" "$TEXT"
+    session_text "$1"
   elif (($1 >= BULK_FROM)) && copy_ready; then
     out_bulk "$MESSAGE_TYPE" "$1"
   else
     session_trickle "$1"
   fi
+}
+
+# session_text SIZE: prints that much of a payload without NUL. bash's stdout is line-buffered: whole blocks go out at once,
+# but what exceeds them is written line by line unless it is a call of its own.
+session_text() {
+  local rest=$(($1 % STDIO_BLOCK))
+  (($1 == rest)) || { wire_text $(($1 - rest)) && out_text "$MESSAGE_TYPE"; } || return
+  ((rest == 0)) || { wire_text "$rest" && out_text "$MESSAGE_TYPE"; }
 }
 
 # session_trickle SIZE: prints that much of a payload which may hold NULs, with bash alone, 0.8 MB/s.
@@ -1654,7 +1652,7 @@ session_trickle() {
   while ((left > 0)); do
     part=$((left < WATCHED_FROM ? left : WATCHED_FROM))
     wire_short "$part" || return
-    out_text "$MESSAGE_TYPE" "$TEXT"
+    out_text "$MESSAGE_TYPE"
     ((left -= ${#TEXT}))
     ((${#TEXT} == part)) || { out_zeros "$MESSAGE_TYPE" 1 && ((left -= 1)); }
   done
@@ -1858,8 +1856,8 @@ doctor_reach() {
 # Says which certificate the peer has, if it verifies. What is wrong with it, the connection will say.
 doctor_certificate() {
   local by='the store of this pod' said line subject='' until=''
-  [[ $WIRE_KIND != tcp ]] && tls_certificate || return 0
-  [[ -z $CA_PEM ]] || by='the certificate in this stub'
+  [[ $WIRE_KIND != tcp ]] || return 0
+  [[ -z $BAKED_CA ]] || by='the certificate in this stub'
   [[ -z ${MEDIATOR_CA:-} ]] || by=$MEDIATOR_CA
   if [[ $WIRE_KIND == curl ]]; then
     AUTHORIZATION=''
@@ -1952,7 +1950,6 @@ main_shell() {
 main_clean() {
   [[ -z $COPY_PID ]] || { kill -KILL "$COPY_PID" && wait "$COPY_PID"; } 2>&-
   wire_close
-  [[ -z $CA_TEMPORARY ]] || rm -f -- "$CA_TEMPORARY" 2>&-
 }
 
 # Sets SCRIPT or EVENT, and SCRIPT_ARGS, or does what an option asks for. A script that is baked in, or named by this file's name,

@@ -42,7 +42,8 @@ export async function stubText(config: Config, options: StubOptions): Promise<st
     BAKED_KEY_ID: id,
     BAKED_KEY_INNER: inner,
     BAKED_KEY_OUTER: outer,
-    BAKED_CA: /(^| )wss:/.test(url) && config.tls !== undefined ? readFileSync(config.tls.certificate, 'utf8').trim() : '',
+    // On lines of its own, so that the stub is a PEM file that openssl and curl can read.
+    BAKED_CA: /(^| )wss:/.test(url) && config.tls !== undefined ? `\n${readFileSync(config.tls.certificate, 'utf8').trim()}\n` : '',
     BAKED_SCRIPT: options.script ?? '',
     BAKED_EVENT: options.event ?? '',
     BAKED_HOST: options.host,

@@ -58,7 +58,9 @@ echoes_alone() {
 
 @test "16 MiB of stdin arrive" {
   peer_settings echo
-  head -c 16777216 /dev/urandom | tee "$BATS_TEST_TMPDIR/in" | bash "$STUB" | cmp - "$BATS_TEST_TMPDIR/in"
+  head -c 16777216 /dev/urandom >"$BATS_TEST_TMPDIR/in"
+  # shellcheck disable=SC2002 # a pipe is another thing than a file
+  cat "$BATS_TEST_TMPDIR/in" | bash "$STUB" | cmp - "$BATS_TEST_TMPDIR/in"
 }
 
 @test "the end is acknowledged after everything was printed" {
@@ -92,7 +94,7 @@ echoes_alone() {
 @test "what the stub accepts follows from the tools that it finds" {
   peer_settings start
   [[ $(bash "$STUB" </dev/null) == *'"accept":{"frame":1048576,"bulk":32768}'* ]]
-  [[ $(PATH='' "$BASH" "$STUB" </dev/null) == *'"accept":{"frame":65535,"bulk":0}'* ]]
+  [[ $(PATH='' "$BASH" "$STUB" </dev/null) == *'"accept":{"frame":262145,"bulk":0}'* ]]
 }
 
 @test "an argument of 100 kB of quotes arrives" {

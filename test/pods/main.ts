@@ -4,6 +4,7 @@
  */
 import { CASES } from './cases.ts';
 import { CUT_CASES } from './cuts.ts';
+import { END_CASES } from './ends.ts';
 import { openNetwork } from './network.ts';
 import { podPlans, richPlan } from './plans.ts';
 import { makePod, type Pod, type PodPlan } from './pod.ts';
@@ -11,7 +12,10 @@ import { PROXIES, type ProxyPlan } from './proxies.ts';
 import { LONG_CASE, PROXY_CASES, runThrough, type ProxyCase } from './proxy-cases.ts';
 import { findProgram, missingPrograms } from './roots.ts';
 import { Table, type Counts } from './table.ts';
+import { WAY_CASES } from './ways.ts';
 import { World } from './world.ts';
+
+const POD_CASES = [...CASES, ...WAY_CASES, ...END_CASES, ...CUT_CASES];
 
 interface ProxyColumn {
   name: string;
@@ -22,7 +26,7 @@ interface ProxyColumn {
 await openNetwork();
 const world = await World.open();
 const plans = podPlans(world.agent.certificate);
-const pods = new Table('the stub in pods', namesOf([...CASES, ...CUT_CASES]), namesOf(plans));
+const pods = new Table('the stub in pods', namesOf(POD_CASES), namesOf(plans));
 const proxies = new Table('the stub behind proxies', namesOf([...PROXY_CASES, LONG_CASE]), PROXIES.flatMap(columnNames));
 const end = new Table('in the end', ['scripts started as often as told', 'nothing left running'], ['agent']);
 try {
@@ -48,7 +52,7 @@ async function runPod(plan: PodPlan): Promise<void> {
     return;
   }
   const pod = await makePod(plan, world);
-  for (const { name, applies, run } of [...CASES, ...CUT_CASES]) {
+  for (const { name, applies, run } of POD_CASES) {
     if (applies?.(pod) === false) pods.leaveOut(name, plan.name);
     else await pods.run(name, plan.name, () => run(pod, world));
   }

@@ -53,8 +53,9 @@ export function podPlans(authority: string): PodPlan[] {
     { name: 'busybox', transport: 'tcp', programs: ['bash-static'], busybox: true, mounts: MOUNTS },
     { name: 'ubi', transport: 'curl', programs: [...USUAL, 'curl'], store: authority, mounts: MOUNTS },
     { name: 'openssl', transport: 'openssl', programs: ['bash', ...COREUTILS, 'openssl'], store: authority, mounts: MOUNTS },
-    // Neither /proc nor /dev: a certificate has to go by a file.
-    { name: 'openssl-bare', transport: 'openssl', programs: ['bash', 'openssl', 'rm'], store: authority, mounts: ['--tmpfs', '/tmp'] },
+    // Neither /proc, /dev nor /tmp, and nothing to write to.
+    { name: 'openssl-bare', transport: 'openssl', programs: ['bash', 'openssl'], store: authority, mounts: [] },
+    { name: 'curl-bare', transport: 'curl', programs: ['bash', 'curl'], store: authority, mounts: [] },
     richPlan('both', 'openssl', authority),
     { ...richPlan('both/curl', 'curl', authority), env: { MEDIATOR_TRANSPORT: 'curl' } },
   ];

@@ -1,5 +1,5 @@
 /** One pod: a root folder in namespaces of its own, entered by bubblewrap as a user whom nobody knows, without any capability. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync } from 'node:fs';
 import path from 'node:path';
@@ -59,34 +59,48 @@ export class Pod {
 
   /** Calls its stub, to the end. */
   async stub(args: string[], options: CallOptions = {}): Promise<Called> {
-    const { stub = 'tls' } = options;
-    return this.run([`/stub/${this.plan.transport === 'tcp' ? 'plaintext' : stub}/mediator.sh`, ...args], options);
+    return this.run([stubOf(this, options.stub), ...args], options);
   }
 
   /** Runs bash in it, to the end. Nothing of this process's environment gets in. */
   async run(args: string[], { stdin = '', env = {} }: CallOptions = {}): Promise<Called> {
+    const { child, ended } = this.#start(args, env);
+    child.stdin.end(stdin);
+    return ended;
+  }
+
+  /** Starts bash in it. Its stdin stays open. */
+  open(args: string[]): { say: (text: string) => void; ended: Promise<Called> } {
+    const { child, ended } = this.#start(args, {});
+    return { say: (text) => child.stdin.write(text), ended };
+  }
+
+  #start(args: string[], env: Record<string, string>): { child: ChildProcessWithoutNullStreams; ended: Promise<Called> } {
     const programs = this.plan.programs.length > 1 || this.plan.busybox === true ? { PATH: '/bin' } : {};
     const variables = Object.entries({ ...programs, ...this.plan.env, ...env }).flatMap(([name, value]) => ['--setenv', name, value]);
-    const begin = performance.now();
     const child = spawn('nsenter', [
       ...[`--net=${this.#network}`, 'bwrap', ...this.#mounts, ...USER, ...NAMESPACES, '--clearenv', ...variables, '--chdir', '/'],
       ...['/bin/bash', ...args],
     ]);
-    const { stdout, stderr } = await collect(child, stdin, args);
-    return { code: child.exitCode, stdout, stderr: stderr.toString(), time: performance.now() - begin };
+    child.stdin.on('error', () => undefined); // it may end without having read its stdin
+    return { child, ended: collect(child, args) };
   }
 }
 
-async function collect(child: ChildProcess, stdin: string | Buffer, args: string[]): Promise<{ stdout: Buffer; stderr: Buffer }> {
+/** The stub of a pod. @param kind over TLS: which one */
+export function stubOf({ plan }: Pod, kind: CallOptions['stub'] = 'tls'): string {
+  return `/stub/${plan.transport === 'tcp' ? 'plaintext' : kind}/mediator.sh`;
+}
+
+async function collect(child: ChildProcessWithoutNullStreams, args: string[]): Promise<Called> {
+  const begin = performance.now();
   const stdout: Buffer[] = [];
   const stderr: Buffer[] = [];
-  child.stdout?.on('data', (chunk: Buffer) => stdout.push(chunk));
-  child.stderr?.on('data', (chunk: Buffer) => stderr.push(chunk));
-  child.stdin?.on('error', () => undefined); // it may end without having read its stdin
-  child.stdin?.end(stdin);
+  child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
   await soon(`the end of ${args.join(' ')}`, once(child, 'close'), PATIENCE).catch((error: unknown) => {
     child.kill('SIGKILL'); // and with bubblewrap all that is in the pod
     throw error;
   });
-  return { stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr) };
+  return { code: child.exitCode, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr).toString(), time: performance.now() - begin };
 }

@@ -1,6 +1,6 @@
 /** What all cases share: a real agent on the host's address, its scripts with their ledger, stubs for it, a file of lines. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { TestAgent } from '../helpers/agent.ts';
 import { mediatorAgent, runCommand } from '../helpers/command.ts';
@@ -12,9 +12,14 @@ import type { Identity } from './strangers.ts';
 export const BULK_SIZE = 100 * 1024 * 1024;
 const LINE = 'A line as scripts print it: 2026-11-01T12:00:00Z rule 4711 was changed by ünïcode, 100 bytes long,\n';
 
+const CANCELLABLE = { manifest: 'on-caller-loss: kill\n' };
+const MANIFESTS: Partial<Record<string, { manifest: string }>> = { drop: CANCELLABLE, pour: CANCELLABLE };
+
 export class World {
   readonly folder: string;
   readonly agent: TestAgent;
+  /** The same, but that it demands client certificates; a pod has a right one as /stub/client.pem, and another one as /stub/other.pem. */
+  readonly guarded: TestAgent;
   /** The folder that pods see as /stub. */
   readonly stubs: string;
   /** BULK_SIZE bytes of text. */
@@ -31,21 +36,29 @@ export class World {
       ...['init', '--dir', dir, '--listen', `${HOST}:0`, '--plaintext', `${HOST}:0`, '--name', HOST_NAME, '--name', HOST],
     ]);
     assert.equal(made.code, 0, made.stderr);
-    const world = new World(folder, new TestAgent(dir));
+    const guarded = path.join(folder, 'guarded');
+    cpSync(dir, guarded, { recursive: true, preserveTimestamps: true });
+    const world = new World(folder, new TestAgent(dir), new TestAgent(guarded));
     await world.agent.start();
     await world.#makeStubs();
+    for (const name of ['client', 'other']) await world.#makeIdentity(path.join(world.stubs, name));
+    world.guarded.configure({ tls: { certificate: 'tls/cert.pem', key: 'tls/key.pem', clients: path.join(world.stubs, 'client.pem') } });
+    await world.guarded.start();
     return world;
   }
 
-  constructor(folder: string, agent: TestAgent) {
+  constructor(folder: string, agent: TestAgent, guarded: TestAgent) {
     this.folder = folder;
     this.agent = agent;
+    this.guarded = guarded;
     this.stubs = path.join(folder, 'stubs');
     this.bulk = Buffer.alloc(BULK_SIZE, LINE);
     writeFileSync(path.join(folder, 'bulk'), this.bulk);
-    for (const name of readdirSync(agent.scripts)) rmSync(path.join(agent.scripts, name), { recursive: true });
-    agent.configure({ settle: '0ms' });
-    this.#writeScripts();
+    for (const each of [agent, guarded]) {
+      for (const name of readdirSync(each.scripts)) rmSync(path.join(each.scripts, name), { recursive: true });
+      each.configure({ settle: '0ms' });
+      this.#writeScripts(each);
+    }
   }
 
   /** Where the agent takes calls of this kind. */
@@ -59,14 +72,11 @@ export class World {
   }
 
   /** Somebody else, who says to be the agent: the names are the same, the key is not. */
-  async otherIdentity(): Promise<Identity> {
-    const [key, cert] = [path.join(this.folder, 'other-key.pem'), path.join(this.folder, 'other-cert.pem')];
-    const made = await runCommand('openssl', [
-      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-noenc', '-days', '2', '-subj', `/CN=${HOST_NAME}`],
-      ...['-addext', `subjectAltName=DNS:${HOST_NAME},IP:${HOST}`, '-keyout', key, '-out', cert],
-    ]);
-    assert.equal(made.code, 0, made.stderr);
-    return { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') };
+  get otherIdentity(): Identity {
+    return {
+      cert: readFileSync(path.join(this.stubs, 'other.pem'), 'utf8'),
+      key: readFileSync(path.join(this.stubs, 'other.key'), 'utf8'),
+    };
   }
 
   /** A word that no other call has, for the ledger. */
@@ -94,6 +104,7 @@ export class World {
 
   async close(): Promise<void> {
     try {
+      await this.guarded.stop();
       await this.agent.close();
     } finally {
       rmSync(this.folder, { recursive: true, force: true });
@@ -105,7 +116,17 @@ export class World {
     return existsSync(ledger) ? readFileSync(ledger, 'utf8').split('\n') : [];
   }
 
-  #writeScripts(): void {
+  /** Makes FILE.pem and FILE.key, for the names of the agent. */
+  async #makeIdentity(file: string): Promise<void> {
+    const made = await runCommand('openssl', [
+      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-noenc', '-days', '2', '-subj', `/CN=${HOST_NAME}`],
+      ...['-addext', `subjectAltName=DNS:${HOST_NAME},IP:${HOST}`, '-keyout', `${file}.key`, '-out', `${file}.pem`],
+    ]);
+    assert.equal(made.code, 0, made.stderr);
+    chmodSync(`${file}.key`, 0o644); // the user of a pod is nobody whom this machine knows
+  }
+
+  #writeScripts(agent: TestAgent): void {
     const ledger = `echo "$1" >>${this.folder}/ledger`;
     const scripts: Record<string, string> = {
       small: `printf '<%s>' "$@"; printf '|%s|%s|' "$SCW_EVENT" "$UNRELATED"; cat; echo warning >&2; exit 7`,
@@ -117,10 +138,14 @@ export class World {
       count: `${ledger}; wc -c`,
       // silent CALL SECONDS
       silent: `${ledger}; echo before; sleep "$2"; echo after; exit 4`,
+      // drop CALL: goes on until it is cancelled
+      drop: `${ledger}; exec sleep 600`,
+      // pour CALL: prints until it is cancelled
+      pour: `${ledger}; while :; do echo line; sleep 0.05; done`,
       // await CALL: goes on once the file of that name is there
       await: `${ledger}; echo before; until [ -e ${this.folder}/"$1" ]; do sleep 0.05; done; echo after; exit 4`,
     };
-    for (const [name, source] of Object.entries(scripts)) this.agent.script(name, `#!/bin/sh\n${source}\n`);
+    for (const [name, source] of Object.entries(scripts)) agent.script(name, `#!/bin/sh\n${source}\n`, MANIFESTS[name]);
   }
 
   async #makeStubs(): Promise<void> {
