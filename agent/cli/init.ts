@@ -81,13 +81,9 @@ function nextSteps(root: string, admin: string): string {
   return `A mediator agent in ${root}:
   agent.yaml     the configuration; every field has a comment
   keys.yaml      one key, stub-1, that may call every script
-<<<<<<< HEAD
+  admin-token    opens the web page, http://${admin}/
   tls/           a certificate for ${CERTIFICATE_DAYS} days, and its key; for SmartConsole:
                  ${smartConsoleFingerprint(path.join(root, 'tls/cert.pem'))}
-=======
-  admin-token    opens the web page, http://${admin}/
-  tls/           a certificate for ${CERTIFICATE_DAYS} days, and its key
->>>>>>> c8955a7 (Health, readiness and numbers for Prometheus, with alerts and a dashboard that are held to what is exported)
   scripts/       examples; drop your own beside them
 
 Next:
