@@ -42,11 +42,15 @@ socket: ${socket ?? `${state}/runner.sock`}
 # A folder with one file for each secret that manifests ask for. Without it, LoadCredential= of a unit for systemd may name them.
 ${credentials === undefined ? '# credentials: credentials' : `credentials: ${credentials}`}
 
+# Where the front writes down for ten minutes which requests were used, so that none is taken twice, not even after a restart.
+# nonces: ${state}/front
+
 # Bounds. A call beyond the queue is refused with "try later" (75).
 limits:
   concurrency: 32
   queue: 512
   connections: 2048
+  handshakes: 512 # connections without a right proof, yet; one more closes the oldest of them
   stdin: 64MiB
   disk-free: 256MiB # less than this below state, and new runs are refused with "try later" (75)
 

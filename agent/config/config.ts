@@ -54,6 +54,8 @@ const AgentYaml = z.strictObject({
   scripts: z.string().default('scripts'),
   state: z.string().default('state'),
   socket: z.string().default('state/runner.sock'),
+  /** A folder of the front's own; by default the unit's StateDirectory, or `front` below `state`. */
+  nonces: z.string().optional(),
   credentials: z.string().optional(),
   smtp: z.record(z.string(), SmtpServer).default({}),
   limits: z
@@ -61,6 +63,8 @@ const AgentYaml = z.strictObject({
       concurrency: z.int().min(1).max(4096).default(32),
       queue: z.int().min(0).max(65_536).default(512),
       connections: z.int().min(1).max(65_536).default(2048),
+      /** Connections that have not shown a right proof, yet. */
+      handshakes: z.int().min(1).max(65_536).default(512),
       stdin: Size.default(64 * 1024 ** 2),
       /** Less than this on the disk of `state`, and new runs are refused. */
       'disk-free': Size.default(256 * 1024 ** 2),
@@ -113,6 +117,7 @@ function withAbsolutePaths(file: string, config: z.output<typeof AgentYaml>): Co
     scripts: from(config.scripts),
     state: from(config.state),
     socket: from(config.socket),
+    ...(config.nonces === undefined ? {} : { nonces: from(config.nonces) }),
     ...(config.credentials === undefined ? {} : { credentials: from(config.credentials) }),
     ...(config.admin === undefined ? {} : { admin: { ...config.admin, 'token-file': from(config.admin['token-file']) } }),
     ...(config.tls === undefined ? {} : { tls: tlsFrom(config.tls, from) }),

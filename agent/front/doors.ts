@@ -12,24 +12,28 @@ import type { Connection } from '../wire/connection.ts';
 import { dialRunner } from '../wire/dial.ts';
 import { checkClientCertificate } from './client-certificate.ts';
 import type { Admitted, Gate } from './gate.ts';
+import type { Lobby } from './lobby.ts';
 import type { FrontMetrics, Transport } from './metrics.ts';
 import { relay } from './relay.ts';
 import { SMART_TASKS, answerSmartTask, smartTaskStatus } from './smart-task.ts';
 
 export interface DoorParts {
   gate: Gate;
+  lobby: Lobby;
   config: Config;
   log: Logger;
   metrics: FrontMetrics;
 }
 
-export function openDoors(server: Server, { gate, config, log, metrics }: DoorParts): void {
+export function openDoors(server: Server, { gate, lobby, config, log, metrics }: DoorParts): void {
   const acceptor = new Acceptor();
 
   const clients = config.tls?.clients !== undefined;
   const admit = (request: IncomingMessage, method: 'GET' | 'POST', address: string): Admitted => {
     if (clients) checkClientCertificate(request.socket);
-    return gate.admit({ method, path: request.url ?? '', headers: request.headers, address }, Date.now());
+    const admitted = gate.admit({ method, path: request.url ?? '', headers: request.headers, address }, Date.now());
+    lobby.admit(request.socket);
+    return admitted;
   };
   const refused = (code: FailureCode): void => {
     metrics.refused(code);
@@ -51,6 +55,7 @@ export function openDoors(server: Server, { gate, config, log, metrics }: DoorPa
       if (request.headers.origin !== undefined) throw new Failure('origin', 'browsers may not call; this request has an Origin header');
       const secret = request.headers['x-chkp-shared-secret'];
       const key = gate.admitSecret(typeof secret === 'string' ? secret : undefined, address, Date.now());
+      lobby.admit(request.socket);
       metrics.admitted('web-request');
       await answerSmartTask(request, response, { key, address }, () => dialRunner(config.socket));
     } catch (error) {

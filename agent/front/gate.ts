@@ -27,11 +27,12 @@ const DECOY = randomBytes(32).toString('hex');
 
 export class Gate {
   #names: ReadonlySet<string>;
-  readonly #nonces = new Nonces();
+  readonly #nonces: Nonces;
   readonly #penalties = new Penalties();
   #keys: ReadonlyMap<string, Key>;
 
-  constructor(names: string[], keys: Key[]) {
+  constructor(names: string[], keys: Key[], nonces = new Nonces()) {
+    this.#nonces = nonces;
     this.#names = new Set(names);
     this.#keys = byId(keys);
   }

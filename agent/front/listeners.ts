@@ -77,14 +77,10 @@ export class Listeners {
 }
 
 function serve(server: Server, parts: DoorParts): void {
-  server.maxConnections = parts.config.limits.connections;
-  server.on('drop', () => {
-    parts.metrics.dropped();
-    parts.log.warn({ connections: parts.config.limits.connections }, 'connection dropped: as many as limits.connections allows');
-  });
   server.on('connection', (socket: Socket) => {
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE);
+    parts.lobby.enter(socket);
   });
   server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
     parts.metrics.handshakeFailed();

@@ -12,7 +12,9 @@ import { openAdmin } from './admin.ts';
 import { ServedCertificate } from './certificate.ts';
 import { Gate } from './gate.ts';
 import { Listeners } from './listeners.ts';
+import { Lobby } from './lobby.ts';
 import { FrontMetrics } from './metrics.ts';
+import { openNonces } from './nonces.ts';
 import { readTls } from './tls.ts';
 
 /** Fields of agent.yaml that are used at the start alone. */
@@ -31,7 +33,7 @@ export interface Front {
 export async function startFront(config: Config): Promise<Front> {
   const log = createLogger('front', config.log);
   const keys = readKeys(config);
-  const gate = new Gate(config.names, keys);
+  const gate = new Gate(config.names, keys, openNonces(config, log));
   const listeners = new Listeners();
   const certificate = new ServedCertificate(log);
   const metrics = new FrontMetrics(() => ({
@@ -40,10 +42,13 @@ export async function startFront(config: Config): Promise<Front> {
     certificateEnds: certificate.ends,
     keys: gate.keys.length,
   }));
+  const lobby = new Lobby(config.limits, log, () => {
+    metrics.dropped();
+  });
   addProcessMetrics(metrics.all, 'front', version());
   const admin = await openAdmin(config, metrics, log);
   try {
-    await listeners.open(config, { gate, config, log, metrics });
+    await listeners.open(config, { gate, lobby, config, log, metrics });
   } catch (error) {
     admin?.stop();
     throw error;

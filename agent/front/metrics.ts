@@ -19,7 +19,10 @@ export class FrontMetrics {
   readonly all = new Metrics();
   readonly #refusals = this.all.counter(...REFUSALS);
   readonly #admitted = this.all.counter('mediator_calls_admitted_total', 'Calls whose key was proven, by the way they came.');
-  readonly #dropped = this.all.counter('mediator_connections_dropped_total', 'Connections beyond limits.connections.');
+  readonly #dropped = this.all.counter(
+    'mediator_connections_dropped_total',
+    'Connections without a proof that were closed, being more than limits.handshakes.',
+  );
   readonly #handshakes = this.all.counter('mediator_tls_failures_total', 'TLS handshakes that failed.');
 
   constructor(now: () => FrontGauges) {
@@ -27,7 +30,7 @@ export class FrontMetrics {
     all.gauge('mediator_connections', 'Open connections of stubs, by listener.', () =>
       Object.entries(now().connections).map(([listener, count]): Sample => [{ listener }, count]),
     );
-    all.gauge('mediator_connections_limit', 'limits.connections in agent.yaml, which holds for each listener.', () => now().limit);
+    all.gauge('mediator_connections_limit', 'limits.connections in agent.yaml, which holds for all listeners together.', () => now().limit);
     all.gauge('mediator_keys', 'Keys in keys.yaml.', () => now().keys);
     all.gauge('mediator_certificate_not_after_seconds', 'When the certificate that is served ends, in seconds since the epoch.', () => {
       const ends = now().certificateEnds;

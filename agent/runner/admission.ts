@@ -1,8 +1,10 @@
-/** Who may start now: slots for the agent and for each script, one at a time for what is serialized, and a bounded queue for the rest. */
+/** Who may start now: slots for the agent and for each script, one at a time for what is serialized, and a bounded queue for the rest, in which the keys take turns. */
 import { Failure } from '../../protocol/failures.ts';
 
 export interface Job {
   script: string;
+  /** Who calls. Keys take turns; the jobs of one start in the order of their arrival. */
+  key: string;
   /** How many of this script may run at once. */
   scriptLimit: number;
   /** Jobs with the same text here run one after another, in the order of their arrival. */
@@ -17,6 +19,8 @@ export class Admission {
   readonly #queue: Job[] = [];
   readonly #perScript = new Map<string, number>();
   readonly #serials = new Set<string>();
+  /** When a key's job left the queue last, as a count of those that left it; forgotten when nobody runs or waits. */
+  readonly #turns = new Map<string, number>();
   #running = 0;
 
   constructor(limits: { concurrency: number; queue: number }) {
@@ -52,17 +56,30 @@ export class Admission {
   }
 
   #startWhatMay(): void {
-    const passed = new Set<string>();
-    for (let index = 0; index < this.#queue.length && this.#running < this.#concurrency;) {
-      const job = this.#queue[index];
-      if (job !== undefined && this.#mayStart(job, passed)) {
-        this.#queue.splice(index, 1);
-        this.#start(job);
-      } else {
-        if (job?.serial !== undefined) passed.add(job.serial);
-        index += 1;
-      }
+    while (this.#running < this.#concurrency) {
+      const job = this.#next();
+      if (job === undefined) break;
+      this.#queue.splice(this.#queue.indexOf(job), 1);
+      this.#turns.set(job.key, Math.max(0, ...this.#turns.values()) + 1);
+      this.#start(job);
     }
+    if (this.#running + this.#queue.length === 0) this.#turns.clear();
+  }
+
+  /** Of all keys that have a job which may start, the one whose turn was longest ago; and of that one, the oldest such job. */
+  #next(): Job | undefined {
+    const passed = new Set<string>();
+    const seen = new Set<string>();
+    let next: Job | undefined;
+    const turnOf = ({ key }: Job): number => this.#turns.get(key) ?? 0;
+    for (const job of this.#queue) {
+      if (!seen.has(job.key) && this.#mayStart(job, passed)) {
+        seen.add(job.key);
+        if (next === undefined || turnOf(job) < turnOf(next)) next = job;
+      }
+      if (job.serial !== undefined) passed.add(job.serial); // whoever comes later, of whatever key, comes after it
+    }
+    return next;
   }
 
   #mayStart({ script, scriptLimit, serial }: Omit<Job, 'run'>, passed: Set<string>): boolean {
@@ -87,4 +104,12 @@ export class Admission {
     if (change === 1) this.#serials.add(serial);
     else this.#serials.delete(serial);
   }
+}
+
+/**
+ * How long a job may wait if its caller waits for so long, in milliseconds: a tenth less, and at least a second, so that the caller still hears
+ * of it; but half the time of one that is in a hurry.
+ */
+export function queuePatience(patience: number): number {
+  return patience - Math.min(patience / 2, Math.max(1000, patience / 10));
 }

@@ -9,7 +9,7 @@ import type { Catalog, Script } from '../catalog/catalog.ts';
 import type { Config } from '../config/config.ts';
 import { answersOnStdout } from '../hosts/reply.ts';
 import type { Pipes } from '../process/pipes.ts';
-import type { Admission, Job } from './admission.ts';
+import { queuePatience, type Admission, type Job } from './admission.ts';
 import { conclude } from './conclusion.ts';
 import { execute } from './execution.ts';
 import { checkInput, inputOf } from './input.ts';
@@ -62,7 +62,7 @@ export class Life {
     const event = eventInfo(script.name, invocation);
     const earlier = joinsRetries(script, invocation) ? earlierRun(this.#parts, event.identity, invocation) : undefined;
     if (earlier !== undefined) return earlier;
-    const job = jobOf(script, event.ticket.id);
+    const job = jobOf(script, invocation.key, event.ticket.id);
     this.#parts.admission.checkRoom(job);
     const accepted = { ...this.#ledger.record(id, subjectOf(script, plan), invocation, event), script, plan, invocation };
     if (isFiltered(script, invocation)) {
@@ -92,7 +92,7 @@ export class Life {
     if (patience !== undefined) {
       impatient = setTimeout(() => {
         if (leaveQueue()) this.#waitedTooLong(accepted);
-      }, patience).unref();
+      }, queuePatience(patience)).unref();
     }
     accepted.run.obeyWith(({ outcome, message }) => {
       if (!leaveQueue()) return;
@@ -160,9 +160,9 @@ function subjectOf({ name, sha256, manifest }: Script, { timeout, forwarded }: P
   return { name, sha256, timeout, onCallerLoss: manifest['on-caller-loss'], held: answersOnStdout(manifest.kind), env: forwarded };
 }
 
-function jobOf({ name, manifest }: Script, ticket: string): Omit<Job, 'run'> {
+function jobOf({ name, manifest }: Script, key: string, ticket: string): Omit<Job, 'run'> {
   const serial = manifest.serialize === 'ticket' && ticket !== '' ? ticket : undefined;
-  return { script: name, scriptLimit: manifest.concurrency ?? Infinity, serial };
+  return { script: name, key, scriptLimit: manifest.concurrency ?? Infinity, serial };
 }
 
 /** Never the Test button: who presses it wants to see the script. */

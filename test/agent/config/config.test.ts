@@ -28,7 +28,14 @@ suite('agent.yaml', () => {
 
   test('needs names and an address, and has defaults for everything else', () => {
     const { limits, retention, defaults, drain, environment, settle, log } = config(SMALLEST);
-    assert.deepEqual(limits, { concurrency: 32, queue: 512, connections: 2048, stdin: 64 * 1024 ** 2, 'disk-free': 256 * 1024 ** 2 });
+    assert.deepEqual(limits, {
+      concurrency: 32,
+      queue: 512,
+      connections: 2048,
+      handshakes: 512,
+      stdin: 64 * 1024 ** 2,
+      'disk-free': 256 * 1024 ** 2,
+    });
     const day = 86_400_000;
     const kept = { 'spool-age': 30 * day, 'spool-size': 10 * 1024 ** 3, 'journal-age': 400 * day, 'journal-runs': 1_000_000 };
     assert.deepEqual(retention, kept);

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
-import { suite, test } from 'node:test';
+import { appendFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, suite, test } from 'node:test';
 import { Gate } from '../../../agent/front/gate.ts';
+import { NonceFile } from '../../../agent/front/nonce-file.ts';
 import { Nonces } from '../../../agent/front/nonces.ts';
 import { Penalties } from '../../../agent/wire/penalties.ts';
 import { agentProof, formatAuthorization, stubProof, type Method } from '../../../protocol/auth.ts';
 import { Failure, type FailureCode } from '../../../protocol/failures.ts';
+import { temporaryFolder } from '../../helpers/folder.ts';
 
 const KEY = { id: 'pod-1', secret: 'k'.repeat(43), scripts: ['**'] };
 const NOW = 1_780_000_000_000;
@@ -96,6 +100,56 @@ suite('nonces', () => {
       nonces.use('one more', 1000, 1000);
     });
     nonces.use('later', 1400, 1400);
+  });
+});
+
+suite('nonces that are written down', () => {
+  const folder = temporaryFolder({ after });
+  let count = 0;
+  const SECOND = NOW / 1000;
+  const never = (error: unknown): void => assert.fail(String(error));
+  const open = (where: string, now: number): Nonces => new Nonces(new NonceFile(where, never), now);
+  const nonce = (): string => String((count += 1)).padStart(32, '0');
+
+  test('are refused by the next front for as long as their time would be accepted', () => {
+    const where = path.join(folder, 'next');
+    const used = Array.from({ length: 600 }, (_, index) => ({ nonce: nonce(), at: SECOND + index }));
+    const first = open(where, SECOND);
+    const ahead = nonce();
+    first.use(ahead, SECOND + 300, SECOND);
+    for (const { nonce, at } of used) first.use(nonce, at, at);
+    const now = SECOND + 599;
+    const second = open(where, now);
+    failsWith('replayed', () => second.use(ahead, SECOND + 300, now));
+    for (const { nonce, at } of used.slice(300)) failsWith('replayed', () => second.use(nonce, at, now));
+    second.use(nonce(), now, now);
+  });
+  test('cost files that go away, and survive half a line', () => {
+    const where = path.join(folder, 'files');
+    const first = open(where, SECOND);
+    for (let later = 0; later < 10_000; later += 100) first.use(nonce(), SECOND + later, SECOND + later);
+    assert.ok(readdirSync(where).length <= 2, String(readdirSync(where)));
+    const last = nonce();
+    first.use(last, SECOND + 10_000, SECOND + 10_000);
+    const [newest = ''] = readdirSync(where).sort().reverse();
+    appendFileSync(path.join(where, newest), '17800');
+    const second = open(where, SECOND + 10_001);
+    failsWith('replayed', () => second.use(last, SECOND + 10_000, SECOND + 10_001));
+  });
+  test('that cannot be written down are refused all the same, by this front', () => {
+    const where = path.join(folder, 'lost');
+    const failures: unknown[] = [];
+    const nonces = new Nonces(new NonceFile(where, (error) => failures.push(error)), SECOND);
+    rmSync(where, { recursive: true });
+    const one = nonce();
+    nonces.use(one, SECOND, SECOND);
+    assert.equal(failures.length, 1);
+    failsWith('replayed', () => nonces.use(one, SECOND, SECOND));
+  });
+  test('need a folder: where there can be none, the front does not start', () => {
+    const file = path.join(folder, 'file');
+    writeFileSync(file, '');
+    failsWith('internal', () => new NonceFile(file, never));
   });
 });
 

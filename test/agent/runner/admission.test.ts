@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
-import { Admission, type Job } from '../../../agent/runner/admission.ts';
+import { Admission, queuePatience, type Job } from '../../../agent/runner/admission.ts';
 import { Failure } from '../../../protocol/failures.ts';
 
 /** Jobs that end when the test says so. */
@@ -17,6 +17,7 @@ class Floor {
   job(name: string, fields: Partial<Omit<Job, 'run'>> = {}): Job {
     return {
       script: name,
+      key: 'k',
       scriptLimit: Infinity,
       serial: undefined,
       ...fields,
@@ -109,6 +110,41 @@ suite('admission', () => {
     await floor.end('a');
     assert.deepEqual(floor.started, ['first', 'c', 'a', 'b']);
   });
+  test('lets keys take turns, whoever fills the queue', async () => {
+    const floor = new Floor(1, 100);
+    floor.submit('running', { key: 'a' });
+    for (let count = 1; count <= 5; count += 1) floor.submit(`a${count}`, { key: 'a' });
+    for (const name of ['b1', 'b2']) floor.submit(name, { key: 'b' });
+    floor.submit('c1', { key: 'c' });
+    for (let name = floor.running[0]; name !== undefined; name = floor.running[0]) await floor.end(name);
+    assert.deepEqual(floor.started, ['running', 'b1', 'c1', 'a1', 'b2', 'a2', 'a3', 'a4', 'a5']);
+  });
+  test('lets a key that comes later have its turn before one that had many', async () => {
+    const floor = new Floor(1, 100);
+    for (let count = 1; count <= 4; count += 1) floor.submit(`a${count}`, { key: 'a' });
+    await floor.end('a1');
+    await floor.end('a2');
+    floor.submit('b1', { key: 'b' });
+    await floor.end('a3');
+    assert.deepEqual(floor.started, ['a1', 'a2', 'a3', 'b1']);
+  });
+  test('keeps the order of arrival of what is serialized, also between keys', async () => {
+    const floor = new Floor(1, 100);
+    floor.submit('running', { key: 'b' });
+    floor.submit('b1', { key: 'b', serial: '7' });
+    floor.submit('a1', { key: 'a', serial: '7' });
+    floor.submit('b2', { key: 'b', serial: '7' });
+    floor.submit('a2', { key: 'a' });
+    for (let name = floor.running[0]; name !== undefined; name = floor.running[0]) await floor.end(name);
+    assert.deepEqual(
+      floor.started.filter((name) => name !== 'a2'),
+      ['running', 'b1', 'a1', 'b2'],
+    );
+  });
+  test('waits for less long than the caller, who shall still hear of it', () => {
+    const known = { 120_000: 108_000, 10_000: 9000, 4000: 3000, 1000: 500 };
+    for (const [patience, wait] of Object.entries(known)) assert.equal(queuePatience(Number(patience)), wait);
+  });
   test('without a queue refuses what is serialized behind another', () => {
     const floor = new Floor(4, 0);
     floor.submit('a', { serial: '7' });
@@ -127,7 +163,12 @@ suite('admission', () => {
     assert.deepEqual(floor.started, ['a', 'c']);
   });
   test('whatever comes and ends, never breaks a limit, never leaves a slot empty, and forgets nobody', async () => {
-    const command = fc.record({ script: fc.constantFrom('s', 't', 'u'), serial: fc.constantFrom(undefined, '1', '2'), end: fc.nat(5) });
+    const command = fc.record({
+      script: fc.constantFrom('s', 't', 'u'),
+      key: fc.constantFrom('k', 'l', 'm'),
+      serial: fc.constantFrom(undefined, '1', '2'),
+      end: fc.nat(5),
+    });
     await fc.assert(
       fc.asyncProperty(fc.array(command, { maxLength: 30 }), async (commands) => {
         const floor = new Floor(3, 100);
@@ -140,9 +181,9 @@ suite('admission', () => {
           assert.equal(new Set(serials).size, serials.length);
           assert.equal(floor.admission.running, running.length);
         };
-        for (const [index, { script, serial, end }] of commands.entries()) {
+        for (const [index, { script, key, serial, end }] of commands.entries()) {
           jobs.set(String(index), { script, serial });
-          floor.submit(String(index), { script, serial, scriptLimit: script === 's' ? 1 : Infinity });
+          floor.submit(String(index), { script, key, serial, scriptLimit: script === 's' ? 1 : Infinity });
           check();
           const name = floor.running[end];
           if (name !== undefined) await floor.end(name);

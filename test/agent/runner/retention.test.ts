@@ -41,7 +41,7 @@ suite('retention', () => {
 
   function retention(settings: Partial<Record<'spool-age' | 'spool-size' | 'journal-age' | 'journal-runs', number>>, free = 0): Retention {
     const kept = { 'spool-age': FOREVER, 'spool-size': FOREVER, 'journal-age': FOREVER, 'journal-runs': FOREVER, ...settings };
-    const limits = { concurrency: 1, queue: 1, connections: 1, stdin: 1, 'disk-free': free };
+    const limits = { concurrency: 1, queue: 1, connections: 1, handshakes: 1, stdin: 1, 'disk-free': free };
     return new Retention({ config: { retention: kept, limits, state: folder }, log, journal, spool, registry });
   }
 
