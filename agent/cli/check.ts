@@ -10,19 +10,21 @@ import { readTasks } from '../tasks/folder.ts';
 import type { Task } from '../tasks/task.ts';
 import { smartConsoleFingerprint } from './fingerprint.ts';
 import { formatProblem } from '../config/yaml-file.ts';
+import { readRemote } from '../front/upstream.ts';
 
 /** Prints one line for each thing that was checked. Resolves with the exit code: 0 if everything is well, 78 if the agent would not start, 1 if only scripts or tasks have problems. */
 export async function check(config: Config): Promise<number> {
-  const faults = [...checkKeys(config), ...checkCertificate(config), ...checkFolder(config)];
+  const sidecar = config.upstream !== undefined; // has no scripts
+  const faults = [...checkKeys(config), ...checkCertificate(config), ...(sidecar ? checkUpstream(config) : checkFolder(config))];
   for (const fault of faults) process.stdout.write(`FAIL  ${fault}\n`);
   if (faults.length === 0) {
     process.stdout.write(`ok    ${config.file}, keys, certificate\n`);
     if (config.tls !== undefined)
       process.stdout.write(`ok    certificate: for SmartConsole, ${smartConsoleFingerprint(config.tls.certificate)}\n`);
   }
-  const broken = faults.some((fault) => fault.startsWith(config.scripts)) ? 0 : await checkScripts(config);
+  const broken = sidecar || faults.some((fault) => fault.startsWith(config.scripts)) ? 0 : await checkScripts(config);
   if (faults.length > 0) return 78;
-  return broken + (await checkTasks(config)) > 0 ? 1 : 0;
+  return broken + (sidecar ? 0 : await checkTasks(config)) > 0 ? 1 : 0;
 }
 
 function checkKeys({ keys }: Config): string[] {
@@ -53,6 +55,15 @@ function checkClients(file: string | undefined): string[] {
     return Date.parse(validTo) < Date.now() ? [`${file}: expired on ${validTo}`] : [];
   } catch (error) {
     return [`${file}: ${Failure.from(error).message}`];
+  }
+}
+
+function checkUpstream(config: Config): string[] {
+  try {
+    readRemote(config);
+    return [];
+  } catch (error) {
+    return [Failure.from(error).message];
   }
 }
 

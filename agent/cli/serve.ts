@@ -21,6 +21,7 @@ export const PARTS: [name: string, description: string, start: (config: Config) 
 ];
 
 async function serve(config: Config): Promise<void> {
+  refuseUpstream(config);
   const stopped = untilStopped();
   const runner = await startSupervised('runner', config);
   const front = await startSupervised('front', config).catch(async (error: unknown) => {
@@ -41,6 +42,7 @@ async function serve(config: Config): Promise<void> {
 }
 
 function serveRunner(config: Config): Promise<void> {
+  refuseUpstream(config);
   return servePart(async () => ({ line: config.socket, ...(await startRunner(config)) }), config.drain + LAST_PATIENCE);
 }
 
@@ -49,6 +51,12 @@ function serveFront(config: Config): Promise<void> {
     const { urls, ...front } = await startFront(config);
     return { line: urls.join(' '), ...front };
   });
+}
+
+/** @throws UsageError */
+function refuseUpstream({ file, upstream }: Config): void {
+  if (upstream !== undefined)
+    throw new UsageError(`${file} names an upstream and makes a sidecar, which has no runner; start it with "mediator-agent front"`);
 }
 
 interface StartedPart extends RunningPart {

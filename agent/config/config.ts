@@ -50,6 +50,14 @@ const AgentYaml = z.strictObject({
   tls: z.strictObject({ certificate: z.string(), key: z.string(), clients: z.string().optional() }).optional(),
   /** Health, metrics and the page; without it there is none of them. */
   admin: z.strictObject({ listen: Address, 'token-file': z.string().default('admin-token') }).optional(),
+  /** Makes the front a sidecar: calls go to this agent, as those of the key in the file `key`, `ID:SECRET`. */
+  upstream: z
+    .strictObject({
+      url: z.string().regex(/^wss:\/\/(\[[0-9a-fA-F:.]+\]|[^\s/:[\]]+)(:\d{1,5})?$/, 'is not wss://NAME:PORT'),
+      key: z.string(),
+      ca: z.string(),
+    })
+    .optional(),
   keys: z.string().default('keys.yaml'),
   scripts: z.string().default('scripts'),
   state: z.string().default('state'),
@@ -120,6 +128,9 @@ function withAbsolutePaths(file: string, config: z.output<typeof AgentYaml>): Co
     ...(config.nonces === undefined ? {} : { nonces: from(config.nonces) }),
     ...(config.credentials === undefined ? {} : { credentials: from(config.credentials) }),
     ...(config.admin === undefined ? {} : { admin: { ...config.admin, 'token-file': from(config.admin['token-file']) } }),
+    ...(config.upstream === undefined
+      ? {}
+      : { upstream: { ...config.upstream, key: from(config.upstream.key), ca: from(config.upstream.ca) } }),
     ...(config.tls === undefined ? {} : { tls: tlsFrom(config.tls, from) }),
   };
 }

@@ -9,23 +9,24 @@ import type { Logger } from '../log.ts';
 import { Acceptor, refuse } from '../wire/acceptor.ts';
 import { BodyConnection } from '../wire/body-connection.ts';
 import type { Connection } from '../wire/connection.ts';
-import { dialRunner } from '../wire/dial.ts';
 import { checkClientCertificate } from './client-certificate.ts';
 import type { Admitted, Gate } from './gate.ts';
 import type { Lobby } from './lobby.ts';
 import type { FrontMetrics, Transport } from './metrics.ts';
 import { relay } from './relay.ts';
 import { SMART_TASKS, answerSmartTask, smartTaskStatus } from './smart-task.ts';
+import type { Upstream } from './upstream.ts';
 
 export interface DoorParts {
   gate: Gate;
   lobby: Lobby;
+  upstream: Upstream;
   config: Config;
   log: Logger;
   metrics: FrontMetrics;
 }
 
-export function openDoors(server: Server, { gate, lobby, config, log, metrics }: DoorParts): void {
+export function openDoors(server: Server, { gate, lobby, upstream, config, log, metrics }: DoorParts): void {
   const acceptor = new Acceptor();
 
   const clients = config.tls?.clients !== undefined;
@@ -40,7 +41,7 @@ export function openDoors(server: Server, { gate, lobby, config, log, metrics }:
   };
   const enter = (stub: Connection, { key }: Admitted, address: string, transport: Transport): void => {
     metrics.admitted(transport);
-    relay({ stub, runner: dialRunner(config.socket), key, address, log, refused });
+    relay({ stub, upstream, key, address, log, refused });
   };
   const note = (error: unknown, address: string): Failure => {
     const failure = Failure.from(error);
@@ -57,7 +58,7 @@ export function openDoors(server: Server, { gate, lobby, config, log, metrics }:
       const key = gate.admitSecret(typeof secret === 'string' ? secret : undefined, address, Date.now());
       lobby.admit(request.socket);
       metrics.admitted('web-request');
-      await answerSmartTask(request, response, { key, address }, () => dialRunner(config.socket));
+      await answerSmartTask(request, response, { key, address }, upstream);
     } catch (error) {
       const failure = note(error, address);
       refuse(request.socket, failure, smartTaskStatus(failure));

@@ -16,6 +16,7 @@ import { Lobby } from './lobby.ts';
 import { FrontMetrics } from './metrics.ts';
 import { openNonces } from './nonces.ts';
 import { readTls } from './tls.ts';
+import { createUpstream, readRemote } from './upstream.ts';
 
 /** Fields of agent.yaml that are used at the start alone. */
 const FIXED = ['listen', 'limits', 'admin'] as const;
@@ -34,6 +35,7 @@ export async function startFront(config: Config): Promise<Front> {
   const log = createLogger('front', config.log);
   const keys = readKeys(config);
   const gate = new Gate(config.names, keys, openNonces(config, log));
+  const upstream = createUpstream(config);
   const listeners = new Listeners();
   const certificate = new ServedCertificate(log);
   const metrics = new FrontMetrics(() => ({
@@ -48,7 +50,7 @@ export async function startFront(config: Config): Promise<Front> {
   addProcessMetrics(metrics.all, 'front', version());
   const admin = await openAdmin(config, metrics, log);
   try {
-    await listeners.open(config, { gate, lobby, config, log, metrics });
+    await listeners.open(config, { gate, lobby, upstream, config, log, metrics });
   } catch (error) {
     admin?.stop();
     throw error;
@@ -66,6 +68,10 @@ export async function startFront(config: Config): Promise<Front> {
           `${config.file}: tls.clients: to begin or to cease asking for certificates needs a restart, not a reload`,
         );
       }
+      if ((fresh.upstream === undefined) !== (config.upstream === undefined)) {
+        throw new Failure('internal', `${config.file}: upstream: to become a sidecar or to cease to be one needs a restart, not a reload`);
+      }
+      readRemote(fresh);
       const freshKeys = readKeys(fresh);
       const tls = fresh.tls === undefined ? undefined : readTls(fresh.tls);
       Object.assign(config, fresh);

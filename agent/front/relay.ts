@@ -6,11 +6,12 @@ import { encodeTerminal } from '../../protocol/records.ts';
 import { mayCall, type Key } from '../config/keys.ts';
 import type { Logger } from '../log.ts';
 import { CLOSE, type Connection } from '../wire/connection.ts';
+import type { Upstream } from './upstream.ts';
 
 export interface RelayParts {
   stub: Connection;
-  /** Being dialed while the stub still reads our 101. */
-  runner: Promise<Connection>;
+  /** Dialed while the stub still reads our 101. */
+  upstream: Upstream;
   key: Key;
   address: string;
   log: Logger;
@@ -18,9 +19,9 @@ export interface RelayParts {
   refused: (code: FailureCode) => void;
 }
 
-export function relay({ stub, runner, key, address, log, refused }: RelayParts): void {
+export function relay({ stub, upstream, key, address, log, refused }: RelayParts): void {
   const caller: Caller = { key: key.id, address };
-  let upstream: Connection | undefined;
+  let runner: Connection | undefined;
   let ended = false;
   const early: (string | Buffer)[] = [];
   let opened = false;
@@ -32,13 +33,13 @@ export function relay({ stub, runner, key, address, log, refused }: RelayParts):
     refused(code);
     log.warn({ code, reason: message, ...caller }, 'refused');
     stub.send(encodeTerminal({ outcome: 'refused', code: exitCodeOf(code), stdout: 0, stderr: 0, message }));
-    upstream?.destroy();
+    runner?.destroy();
     setTimeout(() => stub.close(CLOSE.normal), INTERVALS.settled).unref();
   };
 
   const forward = (message: string | Buffer): void => {
-    if (upstream === undefined) early.push(message);
-    else pass(upstream, stub, message);
+    if (runner === undefined) early.push(message);
+    else pass(runner, stub, message);
   };
 
   stub.onMessage((data, binary) => {
@@ -53,16 +54,16 @@ export function relay({ stub, runner, key, address, log, refused }: RelayParts):
         return;
       }
       opened = true;
-      forward(encodeOpening(data, binary, key, caller));
-      if (upstream === undefined) stub.pause();
+      forward(encodeOpening(data, binary, key, upstream.trusting ? caller : undefined));
+      if (runner === undefined) stub.pause();
     } catch (error) {
       refuse(error);
     }
   });
 
-  runner.then(
+  upstream.dial().then(
     (connection) => {
-      upstream = connection;
+      runner = connection;
       if (ended || !stub.open) {
         connection.destroy();
         return;
@@ -81,7 +82,7 @@ export function relay({ stub, runner, key, address, log, refused }: RelayParts):
       refuse(error);
     },
   );
-  stub.onClose(() => upstream?.destroy());
+  stub.onClose(() => runner?.destroy());
 }
 
 function isAck(data: Buffer): boolean {
@@ -95,8 +96,8 @@ function isAck(data: Buffer): boolean {
 /** What a key's `scripts` must match for events, which run the tasks that the operator has enabled. */
 const EVENT_GRANT = 'event';
 
-/** The first message, checked and with the caller added. @throws Failure */
-function encodeOpening(data: Buffer, binary: boolean, key: Key, caller: Caller): string {
+/** The first message, checked and with the caller, if he is told. @throws Failure */
+function encodeOpening(data: Buffer, binary: boolean, key: Key, caller: Caller | undefined): string {
   if (binary) throw new Failure('out-of-order', 'stdin before "start"; stub and agent do not fit together');
   const message = decodeStubMessage(data);
   if (message.type !== 'start' && message.type !== 'resume') {
@@ -107,7 +108,7 @@ function encodeOpening(data: Buffer, binary: boolean, key: Key, caller: Caller):
   if (message.type === 'start' && !mayCall(key, message.script ?? EVENT_GRANT)) {
     throw new Failure('not-allowed', `the key ${key.id} may not call this script; its scripts are listed in keys.yaml`);
   }
-  return encodeStubMessage({ ...message, caller });
+  return encodeStubMessage(caller === undefined ? message : { ...message, caller });
 }
 
 /** Sends on; a receiver that is slower than its sender stops it for a while. */

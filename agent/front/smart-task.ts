@@ -7,6 +7,7 @@ import { decodeAgentMessage, type Terminal } from '../../protocol/records.ts';
 import { INTERVALS, LIMITS } from '../../protocol/constants.ts';
 import { mayCall, type Key } from '../config/keys.ts';
 import { CLOSE, type Connection } from '../wire/connection.ts';
+import type { Upstream } from './upstream.ts';
 
 export const SMART_TASKS = '/v1/smart-tasks/';
 
@@ -21,19 +22,18 @@ export async function answerSmartTask(
   request: IncomingMessage,
   response: ServerResponse,
   caller: { key: Key; address: string },
-  dial: () => Promise<Connection>,
+  upstream: Upstream,
 ): Promise<void> {
   const script = nameIn(request.url ?? '');
   if (!mayCall(caller.key, script)) throw new Failure('not-allowed', `the key ${caller.key.id} may not call this script`);
   const body = await readBody(request);
   checkJson(body);
-  const connection = await dial();
+  const connection = await upstream.dial();
   response.once('close', () => connection.destroy()); // a caller that does not wait any longer; the run goes on by itself
   const result = collect(connection);
   const start = { token: randomBytes(16).toString('hex'), script, args: [], env: {}, accept: ACCEPT, stub: 'web-request', bash: '' };
-  connection.send(
-    encodeStubMessage({ type: 'start', host: 'checkpoint', ...start, caller: { key: caller.key.id, address: caller.address } }),
-  );
+  const told = upstream.trusting ? { caller: { key: caller.key.id, address: caller.address } } : {};
+  connection.send(encodeStubMessage({ type: 'start', host: 'checkpoint', ...start, ...told }));
   for (let from = 0; from < body.length; from += LIMITS.message) connection.send(body.subarray(from, from + LIMITS.message));
   connection.send(encodeStubMessage({ type: 'end', stdin: body.length }));
   const { terminal, stdout } = await result;

@@ -1,0 +1,47 @@
+/** Where the front passes calls on: to the runner's socket, or as a sidecar over TLS to the front of an agent elsewhere. */
+import { readFileSync } from 'node:fs';
+import { KEY_ID, SECRET } from '../../protocol/auth.ts';
+import { Failure } from '../../protocol/failures.ts';
+import type { Config } from '../config/config.ts';
+import { credentialOr } from '../config/credentials.ts';
+import type { Connection } from '../wire/connection.ts';
+import { dialAgent, type RemoteAgent } from '../wire/dial-agent.ts';
+import { dialRunner } from '../wire/dial.ts';
+
+export interface Upstream {
+  /** @throws Failure */
+  dial: () => Promise<Connection>;
+  /** Whether we may say who calls. An agent elsewhere believes nobody, and takes all our calls for those of our own key. */
+  trusting: boolean;
+}
+
+/** Asks `config` at every call, so that a reload counts. @throws Failure if a file that it names cannot be used */
+export function createUpstream(config: Config): Upstream {
+  readRemote(config);
+  return {
+    dial: async () => {
+      const remote = readRemote(config);
+      return remote === undefined ? dialRunner(config.socket) : dialAgent(remote);
+    },
+    trusting: config.upstream === undefined,
+  };
+}
+
+const PAIR = new RegExp(`^(?<id>${KEY_ID}):(?<secret>${SECRET})\\s*$`);
+
+/** @throws Failure */
+export function readRemote({ upstream }: Config): RemoteAgent | undefined {
+  if (upstream === undefined) return undefined;
+  const { id, secret } = PAIR.exec(readText(upstream.key))?.groups ?? {};
+  if (id === undefined || secret === undefined) throw new Failure('internal', `${upstream.key} is not ID:SECRET of a key of the agent`);
+  return { url: upstream.url, key: { id, secret }, ca: readText(upstream.ca) };
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(credentialOr(file), 'utf8');
+  } catch (error) {
+    const { message } = Failure.from(error);
+    throw new Failure('internal', `upstream: ${message}`, { cause: error });
+  }
+}

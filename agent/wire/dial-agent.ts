@@ -1,0 +1,80 @@
+/** The client's side of the opening handshake (protocol/README.md, section 1), for a sidecar: what the stub does in bash. */
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { Agent } from 'node:https';
+import type { Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { WebSocket } from 'ws';
+import { agentProof, formatAuthorization, proofsMatch, stubProof } from '../../protocol/auth.ts';
+import { HEADERS, INTERVALS, RUN_PATH, SUBPROTOCOL } from '../../protocol/constants.ts';
+import { FAILURES, Failure, type FailureCode } from '../../protocol/failures.ts';
+import { MAX_PAYLOAD, type Connection } from './connection.ts';
+import { SocketConnection } from './socket-connection.ts';
+
+export interface RemoteAgent {
+  /** `wss://NAME:PORT` */
+  url: string;
+  key: { id: string; secret: string };
+  /** PEM: its certificate, or those of authorities. */
+  ca: string;
+}
+
+/** TLS sessions are kept: from the second call on, a handshake takes one round trip and no certificates. */
+const sessions = new Agent();
+
+/** Opens `/v1/run` and verifies who answers. @throws Failure `runner-away`, `unauthorized`, or what the agent refused with */
+export async function dialAgent({ url, key, ca }: RemoteAgent): Promise<Connection> {
+  const { hostname } = new URL(url);
+  const audience = hostname.replace(/^\[|\]$/g, '');
+  const claim = { audience, key: key.id, time: String(Math.floor(Date.now() / 1000)), nonce: randomBytes(16).toString('hex') };
+  const ws = new WebSocket(new URL(RUN_PATH, url), SUBPROTOCOL, {
+    agent: sessions,
+    ca,
+    headers: { [HEADERS.audience]: audience, authorization: formatAuthorization(claim, stubProof(key.secret, claim)) },
+    perMessageDeflate: false,
+    maxPayload: MAX_PAYLOAD,
+    skipUTF8Validation: true,
+    handshakeTimeout: INTERVALS.handshake,
+    generateMask: (mask) => mask.fill(0), // inside TLS, nobody sees frames whom masking could protect
+  });
+  return new Promise((resolve, reject) => {
+    let socket: Socket | undefined;
+    let proof = '';
+    ws.once('upgrade', (response) => {
+      socket = response.socket;
+      proof = headerOf(response, HEADERS.proof);
+    });
+    ws.once('open', () => {
+      if (proofsMatch(proof, agentProof(key.secret, claim.nonce))) resolve(new SocketConnection(ws, socket));
+      else {
+        ws.terminate();
+        reject(new Failure('unauthorized', `what answers at ${url} does not know the key ${key.id}: it is not the agent`));
+      }
+    });
+    ws.once('unexpected-response', (_request, response) => {
+      void refusalOf(response, url).then((failure) => {
+        reject(failure);
+        ws.terminate();
+      });
+    });
+    ws.once('error', (cause) => {
+      reject(new Failure('runner-away', `the agent at ${url} cannot be reached: ${cause.message}`, { cause }));
+    });
+  });
+}
+
+async function refusalOf(response: IncomingMessage, url: string): Promise<Failure> {
+  const code = headerOf(response, HEADERS.failure);
+  const said = await text(response).catch(() => '');
+  if (isFailureCode(code)) return new Failure(code, `the agent at ${url} refuses this sidecar: ${said.trim()}`);
+  return new Failure('runner-away', `what answers at ${url} is no agent: HTTP ${response.statusCode ?? 0}`);
+}
+
+function isFailureCode(text: string): text is FailureCode {
+  return Object.hasOwn(FAILURES, text);
+}
+
+function headerOf(response: IncomingMessage, name: string): string {
+  const value = response.headers[name];
+  return typeof value === 'string' ? value : '';
+}
