@@ -856,10 +856,10 @@ wire_choose() {
 # it cannot be written, to its own stdin.
 wire_start() {
   local in out
-  { coproc WIRE { trap '' INT TERM HUP && "$@" 2>&0; }; } 2>&-
-  WIRE_PID=$!
-  # shellcheck disable=SC2153 # coproc sets WIRE
-  in=${WIRE[0]:-} out=${WIRE[1]:-}
+  { coproc CLIENT { trap '' INT TERM HUP && "$@" 2>&0; }; } 2>&-
+  WIRE_PID=$! # a variable of ours: bash unsets CLIENT and CLIENT_PID once it has noticed the end
+  # shellcheck disable=SC2153 # coproc sets CLIENT
+  in=${CLIENT[0]:-} out=${CLIENT[1]:-}
   [[ -n $in && -n $out ]] || fail 69 "$WIRE_KIND could not be started" || return
   exec {WIRE_IN}<&"$in" {WIRE_OUT}>&"$out" {in}<&- {out}>&-
 }

@@ -184,3 +184,19 @@ over() {
   [[ $line == 'curl -q '* && $line != *proof=* ]]
   [ ! -e "$BATS_TEST_TMPDIR/curlrc-was-read" ]
 }
+
+@test "how the process that holds the connection ended is known also when bash has noticed its end before we ask" {
+  ended() {
+    local pid status=0
+    stub_load
+    leaves() { exit 35; }
+    wire_start leaves || return
+    pid=$WIRE_PID
+    while kill -0 "$pid" 2>/dev/null; do "$BASH" -c :; done # bash notices while it waits for another
+    [ "$WIRE_PID" = "$pid" ] || return
+    wait "$WIRE_PID" || status=$?
+    [ "$status" = 35 ]
+  }
+  run bash -c "$(declare -f stub_load ended); STUB=$STUB; ended"
+  [ "$status" = 0 ]
+}
