@@ -1,7 +1,7 @@
 /** The admin listener: health, metrics, and the page with its API. It is a client of the runner's API, and executes nothing. */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Failure, statusOf } from '../../protocol/failures.ts';
-import { isLoopback, type Address } from '../config/config.ts';
+import { isLoopback, type Address } from '../config/address.ts';
 import type { Logger } from '../log.ts';
 import { exchange } from '../wire/runner-api.ts';
 import { Access, checkOrigin } from './access.ts';

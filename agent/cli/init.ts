@@ -6,7 +6,7 @@ import { isIP } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeToken } from '../admin/token.ts';
-import { Address, Name } from '../config/config.ts';
+import { Address, Name } from '../config/address.ts';
 import { runTool } from '../process/execute.ts';
 import { agentYaml, type Places } from './agent-yaml.ts';
 import { smartConsoleFingerprint } from './fingerprint.ts';

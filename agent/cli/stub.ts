@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { LIMITS } from '../../protocol/constants.ts';
-import type { Address, Config } from '../config/config.ts';
+import type { Address } from '../config/address.ts';
+import type { Config } from '../config/config.ts';
 import { loadKeys } from '../config/keys.ts';
 import { formatProblem } from '../config/yaml-file.ts';
 import { runTool } from '../process/execute.ts';

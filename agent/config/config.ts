@@ -2,31 +2,12 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { LOG_LEVELS } from '../log.ts';
+import { Address, Name, isLoopback } from './address.ts';
 import { Age, Duration, Size } from './units.ts';
 import { readYamlFile, type Parsed } from './yaml-file.ts';
 
 /** Linux: sun_path holds 108 bytes with the closing NUL. */
 const SOCKET_PATH_MAX = 107;
-
-/** As a stub may name it in `Mediator-Audience`. */
-export const Name = z
-  .string()
-  .toLowerCase()
-  .regex(/^[a-z0-9._:-]{1,255}$/, 'is not a host name or an address, without port and brackets');
-
-export const Address = z.string().transform((text, context) => {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s]+)):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[3]);
-  if (match && port <= 65_535) return { host: match[1] ?? match[2] ?? '', port };
-  context.addIssue({ code: 'custom', message: `"${text}" is not ADDRESS:PORT, for instance 0.0.0.0:8443 or [::1]:8443` });
-  return z.NEVER;
-});
-export type Address = z.output<typeof Address>;
-
-/** Whether nobody but this machine can reach it. */
-export function isLoopback({ host }: Address): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
-}
 
 const SmtpServer = z.strictObject({
   host: z.string().min(1),

@@ -4,7 +4,8 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { INTERVALS, LIMITS } from '../../protocol/constants.ts';
 import { Failure } from '../../protocol/failures.ts';
-import type { Address, Config } from '../config/config.ts';
+import type { Address } from '../config/address.ts';
+import type { Config } from '../config/config.ts';
 import { openDoors, type DoorParts } from './doors.ts';
 import { createTlsServer, type readTls, type TlsServer } from './tls.ts';
 
