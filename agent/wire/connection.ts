@@ -1,7 +1,10 @@
 /** One conversation of messages as both sides of the agent use it, with backpressure, whatever carries its frames. */
 
-/** Above this many unsent bytes a connection is congested; below half of it, it has drained. */
-export const HIGH_WATER = 1024 * 1024;
+/**
+ * Above this many unsent bytes a connection is congested; below half of it, it has drained. A reader that does not read costs this and one message,
+ * in the front and in the runner.
+ */
+export const HIGH_WATER = 256 * 1024;
 
 /** Hard limit of one message in memory. What is over the wire's own limit but below this gets a proper refusal. */
 export const MAX_PAYLOAD = 4 * 1024 * 1024;
