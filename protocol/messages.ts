@@ -20,8 +20,12 @@ export const Accept = z.strictObject({
 });
 export type Accept = z.infer<typeof Accept>;
 
-/** Who calls, as the front knows it. Only the front may say so. */
-export const Caller = z.strictObject({ key: z.string().regex(new RegExp(`^${KEY_ID}$`)), address: z.string().max(64) });
+/** Who calls, as the front knows it. Only the front may say so. `previous`: proven by a secret that a rotation has replaced. */
+export const Caller = z.strictObject({
+  key: z.string().regex(new RegExp(`^${KEY_ID}$`)),
+  address: z.string().max(64),
+  previous: z.boolean().optional(),
+});
 export type Caller = z.infer<typeof Caller>;
 
 export const Start = z.strictObject({

@@ -2,17 +2,19 @@
 import { Failure } from '../../protocol/failures.ts';
 import type { Accept } from '../../protocol/messages.ts';
 import { encodeStubMessage } from '../../protocol/messages.ts';
-import { decodeAgentMessage, type Terminal } from '../../protocol/records.ts';
+import { decodeAgentMessage, type Stream, type Terminal } from '../../protocol/records.ts';
 import { CLOSE, type Connection } from '../wire/connection.ts';
 
 export const ACCEPT: Accept = { frame: 256 * 1024, bulk: 2 };
 
 export interface FollowOptions {
   onAccepted?: (run: string) => void;
+  /** Prints this stream alone. */
+  only?: Stream | undefined;
 }
 
 /** Resolves with the terminal record. @throws Failure if the connection was lost before it, or bytes are missing */
-export function follow(connection: Connection, { onAccepted }: FollowOptions = {}): Promise<Terminal> {
+export function follow(connection: Connection, { onAccepted, only }: FollowOptions = {}): Promise<Terminal> {
   return new Promise((resolve, reject) => {
     const printed = { stdout: 0, stderr: 0 };
     let terminal: Terminal | undefined;
@@ -24,6 +26,7 @@ export function follow(connection: Connection, { onAccepted }: FollowOptions = {
           return;
         case 'output':
           printed[message.stream] += message.data.length;
+          if (only !== undefined && message.stream !== only) return;
           if (!process[message.stream].write(message.data)) {
             connection.pause();
             process[message.stream].once('drain', () => {

@@ -62,7 +62,9 @@ async function writeCertificate(root: string, names: string[]): Promise<void> {
 }
 
 function writeKeys(file: string): void {
-  const text = `# Who may call what. "scripts" are globs over the names of scripts: close-*, checkpoint/**, **
+  const text = `# Who may call what. "mediator-agent keys" changes this file, and so may you; comments stay, and a change counts from the next call on.
+# scripts: globs over their names (close-*, checkpoint/**, **); and where they are given, networks: [10.1.0.0/16, 2001:db8::/32],
+# hosts: [securechange], events: [CLOSE, TEST], expires: 2027-01-31. Secrets under "previous" were replaced, and work until they expire.
 keys:
   - id: stub-1
     secret: ${randomBytes(32).toString('base64url')}

@@ -4,6 +4,7 @@ import { HOSTS, type Start } from '../../protocol/messages.ts';
 import { version } from '../config/version.ts';
 import { check } from './check.ts';
 import { init, type InitOptions } from './init.ts';
+import { addKeys } from './keys-commands.ts';
 import { configured, exit, listing, type WithConfig } from './options.ts';
 import { run } from './run.ts';
 import { addRuns } from './runs-commands.ts';
@@ -95,6 +96,7 @@ export function createProgram(): Command {
     exit(await testTask(readConfig(config), name));
   });
 
+  addKeys(program);
   addRuns(program);
   addSimulate(program);
   return program;

@@ -2,28 +2,26 @@
 import { Option, type Command } from 'commander';
 import { OUTCOME_NAMES } from '../../protocol/outcomes.ts';
 import { configured, exit, listing, type WithConfig } from './options.ts';
-import { cancelRun, listRuns, logs, rerun, showRun, type ListOptions } from './runs.ts';
+import { cancelRun, exportRuns, listRuns, logs, rerun, showRun, type ListOptions, type LogOptions } from './runs.ts';
 import { readConfig } from './terminal.ts';
 import { verifyRuns, type VerifyOptions } from './verify.ts';
 
 export function addRuns(program: Command): void {
   const runs = program.command('runs').description('the runs, present and past');
-  listing(runs.command('list').description('newest first'))
-    .option('--ticket <id>', 'of this SecureChange ticket')
-    .option('--script <name>', 'of this script')
-    .option('--event <event>', 'of this event')
-    .addOption(new Option('--outcome <outcome>', 'that ended so').choices(OUTCOME_NAMES))
-    .option('--key <id>', 'of this key')
+  filtered(listing(runs.command('list').description('newest first')))
     .option('--limit <count>', 'at most so many', '100')
     .action(({ config, ...options }: WithConfig & ListOptions) => listRuns(readConfig(config), options));
+  filtered(configured(runs.command('export').description('everything that is known of them, one JSON object a line, newest first'))).action(
+    ({ config, ...options }: WithConfig & ListOptions) => exportRuns(readConfig(config), options),
+  );
   listing(runs.command('show <run>').description('everything that is known of a run')).action(
     (id: string, { config, ...options }: WithConfig & { json?: boolean }) => showRun(readConfig(config), id, options),
   );
   configured(runs.command('logs <run>').description('what a run printed, stdout on stdout, stderr on stderr'))
     .option('-f, --follow', 'exit with the exit code of the run')
-    .action(async (id: string, { config, ...options }: WithConfig & { follow?: boolean }) =>
-      exit(await logs(readConfig(config), id, options)),
-    );
+    .option('--stdout', 'stdout alone')
+    .option('--stderr', 'stderr alone')
+    .action(async (id: string, { config, ...options }: WithConfig & LogOptions) => exit(await logs(readConfig(config), id, options)));
   configured(runs.command('cancel <run>').description('end a run that goes on')).action((id: string, { config }: WithConfig) =>
     cancelRun(readConfig(config), id),
   );
@@ -34,4 +32,16 @@ export function addRuns(program: Command): void {
   listing(runs.command('verify').description('whether every run and its output is still as it was written; needs no running agent'))
     .option('--head <seq:link>', 'the chain must have this link, which an earlier verification or the log named')
     .action(async ({ config, ...options }: WithConfig & VerifyOptions) => exit(await verifyRuns(readConfig(config), options)));
+}
+
+/** What a list and an export can be narrowed to. */
+function filtered(command: Command): Command {
+  return command
+    .option('--ticket <id>', 'of this SecureChange ticket')
+    .option('--script <name>', 'of this script')
+    .option('--event <event>', 'of this event')
+    .addOption(new Option('--outcome <outcome>', 'that ended so').choices(OUTCOME_NAMES))
+    .option('--key <id>', 'of this key')
+    .option('--since <when>', 'accepted then or later: 2026-11-24, 2026-11-24T12:00:00Z, or how long ago: 2h, 7d')
+    .option('--until <when>', 'accepted before');
 }

@@ -1,11 +1,14 @@
-/** `runs list`, `show`, `logs`, `cancel`, `rerun`. */
+/** `runs list`, `export`, `show`, `logs`, `cancel`, `rerun`. */
+import { once } from 'node:events';
 import { z } from 'zod';
 import { encodeStubMessage } from '../../protocol/messages.ts';
 import type { Config } from '../config/config.ts';
+import { Moment } from '../config/keys.ts';
+import { Age } from '../config/units.ts';
 import { dialRunner } from '../wire/dial.ts';
 import { callRunner } from '../wire/runner-api.ts';
 import { ACCEPT, concludeWith, follow } from './follow.ts';
-import { formatTable, printJsonLines, printable } from './terminal.ts';
+import { UsageError, formatTable, printJsonLines, printable } from './terminal.ts';
 
 const Summary = z.object({
   id: z.string(),
@@ -35,12 +38,15 @@ export interface ListOptions {
   event?: string;
   outcome?: string;
   key?: string;
+  /** A date, or how long ago. */
+  since?: string;
+  until?: string;
   limit?: string;
   json?: boolean;
 }
 
 export async function listRuns(config: Config, { json, ...filter }: ListOptions): Promise<void> {
-  const query = new URLSearchParams(Object.entries(filter)).toString();
+  const query = queryOf(filter).toString();
   const { runs } = z.object({ runs: z.array(Summary) }).parse(await callRunner(config.socket, 'GET', `/v1/runs?${query}`));
   if (json === true) {
     printJsonLines(runs);
@@ -59,6 +65,42 @@ export async function listRuns(config: Config, { json, ...filter }: ListOptions)
   process.stdout.write(formatTable(['RUN', 'ACCEPTED', 'SCRIPT', 'EVENT', 'TICKET', 'OUTCOME', 'CODE', 'TIME'], rows));
 }
 
+/** Everything that is known of the runs, one JSON object a line, newest first; however many there are. */
+export async function exportRuns(config: Config, filter: Omit<ListOptions, 'json' | 'limit'>): Promise<void> {
+  const query = queryOf(filter);
+  query.set('details', 'true');
+  query.set('limit', String(PAGE));
+  for (;;) {
+    const { runs } = Exported.parse(await callRunner(config.socket, 'GET', `/v1/runs?${query.toString()}`));
+    printJsonLines(runs);
+    if (process.stdout.writableNeedDrain) await once(process.stdout, 'drain');
+    const last = runs.at(-1);
+    if (runs.length < PAGE || last === undefined) return;
+    query.set('before', last.id);
+  }
+}
+
+/** Runs that an export asks for at a time: some hundred kilobytes. */
+const PAGE = 500;
+const Exported = z.object({ runs: z.array(z.looseObject({ id: z.string() })) });
+
+function queryOf({ since, until, ...filter }: Omit<ListOptions, 'json'>): URLSearchParams {
+  const query = new URLSearchParams(Object.entries(filter));
+  if (since !== undefined) query.set('since', momentOf('--since', since));
+  if (until !== undefined) query.set('until', momentOf('--until', until));
+  return query;
+}
+
+function momentOf(option: string, text: string): string {
+  const age = Age.safeParse(text);
+  if (age.success) return String(Math.max(0, Date.now() - age.data));
+  const moment = Moment.safeParse(text);
+  if (moment.success) return String(Math.max(0, moment.data));
+  throw new UsageError(
+    `${option} ${text}: is neither a date, for instance 2026-11-24 or 2026-11-24T12:00:00Z, nor how long ago, for instance 2h or 7d`,
+  );
+}
+
 export async function showRun(config: Config, id: string, { json }: { json?: boolean }): Promise<void> {
   const run = z.record(z.string(), z.unknown()).parse(await callRunner(config.socket, 'GET', `/v1/runs/${encodeURIComponent(id)}`));
   if (json === true) {
@@ -71,11 +113,19 @@ export async function showRun(config: Config, id: string, { json }: { json?: boo
   process.stdout.write(lines.join(''));
 }
 
+export interface LogOptions {
+  follow?: boolean;
+  stdout?: boolean;
+  stderr?: boolean;
+}
+
 /** Prints a run's output. With `follow`, until it ends; the exit code is then the run's own. */
-export async function logs(config: Config, run: string, options: { follow?: boolean }): Promise<number> {
+export async function logs(config: Config, run: string, options: LogOptions): Promise<number> {
+  if (options.stdout === true && options.stderr === true) throw new UsageError('give --stdout or --stderr; without either, both come');
+  const only = options.stdout === true ? 'stdout' : options.stderr === true ? 'stderr' : undefined;
   const past = Summary.parse(await callRunner(config.socket, 'GET', `/v1/runs/${encodeURIComponent(run)}`));
   const connection = await dialRunner(config.socket);
-  const end = follow(connection);
+  const end = follow(connection, { only });
   connection.send(encodeStubMessage({ type: 'read', run, stdout: 0, stderr: 0, accept: ACCEPT }));
   if (options.follow === true) return concludeWith(await end);
   if (past.outcome === null) process.stderr.write(`mediator-agent: run ${run} goes on; this waits for its end\n`);

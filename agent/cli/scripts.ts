@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { Config } from '../config/config.ts';
 import { callRunner } from '../wire/runner-api.ts';
-import { formatTable, printJsonLines } from './terminal.ts';
+import { formatTable, printJsonLines, printable } from './terminal.ts';
 
 const Script = z.object({
   name: z.string(),
@@ -43,7 +43,9 @@ export async function showScript(config: Config, name: string, { json }: { json?
       ...manifest,
     });
     process.stdout.write(
-      facts.map(([fact, value]) => `${`${fact}:`.padEnd(18)} ${typeof value === 'string' ? value : JSON.stringify(value)}\n`).join(''),
+      facts
+        .map(([fact, value]) => `${`${fact}:`.padEnd(18)} ${printable(typeof value === 'string' ? value : JSON.stringify(value))}\n`)
+        .join(''),
     );
   }
   return script.problem === undefined ? 0 : 1;

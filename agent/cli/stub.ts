@@ -82,10 +82,11 @@ function checkTimeout(text = '1'): void {
 function chooseKey(config: Config, id: string | undefined): { id: string; secret: string } {
   const keys = loadKeys(config.keys);
   if (!keys.ok) throw new UsageError(keys.problems.map(formatProblem).join('\n'));
-  const key = id === undefined ? keys.value[0] : keys.value.find((candidate) => candidate.id === id);
+  const alive = keys.value.filter(({ expires = Infinity }) => Date.now() < expires);
+  const key = id === undefined ? alive[0] : alive.find((candidate) => candidate.id === id);
   if (key === undefined)
     throw new UsageError(
-      `${config.keys} has no key${id === undefined ? '' : ` "${id}"`}; it has: ${keys.value.map((other) => other.id).join(', ')}`,
+      `${config.keys} has no key${id === undefined ? '' : ` "${id}"`} that has not expired; it has: ${alive.map((other) => other.id).join(', ')}`,
     );
   return key;
 }

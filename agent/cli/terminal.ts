@@ -65,5 +65,5 @@ export function printJsonLines(values: unknown[]): void {
 /** Control characters and escapes made visible: names and messages come from outside. */
 export function printable(text = ''): string {
   // eslint-disable-next-line no-control-regex -- control characters are what is replaced
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '·');
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }

@@ -3,6 +3,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { HEADERS, LIMITS, RUN_PATH } from '../../protocol/constants.ts';
 import { Failure, type FailureCode } from '../../protocol/failures.ts';
+import type { Caller } from '../../protocol/messages.ts';
 import { TICK } from '../../protocol/records.ts';
 import type { Config } from '../config/config.ts';
 import type { Logger } from '../log.ts';
@@ -39,9 +40,9 @@ export function openDoors(server: Server, { gate, lobby, upstream, config, log, 
   const refused = (code: FailureCode): void => {
     metrics.refused(code);
   };
-  const enter = (stub: Connection, { key }: Admitted, address: string, transport: Transport): void => {
+  const enter = (stub: Connection, admitted: Admitted, address: string, transport: Transport): void => {
     metrics.admitted(transport);
-    relay({ stub, upstream, key, address, log, refused });
+    relay({ stub, upstream, key: admitted.key, caller: callerOf(admitted, address), log, refused });
   };
   const note = (error: unknown, address: string): Failure => {
     const failure = Failure.from(error);
@@ -55,10 +56,10 @@ export function openDoors(server: Server, { gate, lobby, upstream, config, log, 
       if (clients) checkClientCertificate(request.socket);
       if (request.headers.origin !== undefined) throw new Failure('origin', 'browsers may not call; this request has an Origin header');
       const secret = request.headers['x-chkp-shared-secret'];
-      const key = gate.admitSecret(typeof secret === 'string' ? secret : undefined, address, Date.now());
+      const admitted = gate.admitSecret(typeof secret === 'string' ? secret : undefined, address, Date.now());
       lobby.admit(request.socket);
       metrics.admitted('web-request');
-      await answerSmartTask(request, response, { key, address }, upstream);
+      await answerSmartTask(request, response, { key: admitted.key, caller: callerOf(admitted, address) }, upstream);
     } catch (error) {
       const failure = note(error, address);
       refuse(request.socket, failure, smartTaskStatus(failure));
@@ -110,6 +111,10 @@ export function openDoors(server: Server, { gate, lobby, upstream, config, log, 
     refused(failure.code);
     refuse(socket, failure);
   });
+}
+
+function callerOf({ key, previous }: Omit<Admitted, 'proof'>, address: string): Caller {
+  return { key: key.id, address, ...(previous ? { previous } : {}) };
 }
 
 /** Longest list of globs that is told, in bytes: stubs read lines of 4 KiB. */

@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { agentProof, parseAuthorization, proofsMatch, stubProof, type Method } from '../../protocol/auth.ts';
 import { HEADERS, INTERVALS, RUN_PATH } from '../../protocol/constants.ts';
 import { Failure } from '../../protocol/failures.ts';
-import type { Key } from '../config/keys.ts';
+import { checkKey, secretsOf, type Key } from '../config/keys.ts';
 import { Nonces } from './nonces.ts';
 import { Penalties } from '../wire/penalties.ts';
 
@@ -18,11 +18,13 @@ export interface Opening {
 
 export interface Admitted {
   key: Key;
+  /** By a secret that a rotation has replaced. */
+  previous: boolean;
   /** The agent's proof, for the 101. */
   proof: string;
 }
 
-/** An unknown key costs the same HMAC as a known one. */
+/** An unknown key costs the same HMACs as a known one. */
 const DECOY = randomBytes(32).toString('hex');
 
 export class Gate {
@@ -30,11 +32,14 @@ export class Gate {
   readonly #nonces: Nonces;
   readonly #penalties = new Penalties();
   #keys: ReadonlyMap<string, Key>;
+  readonly #changed: () => Key[] | undefined;
 
-  constructor(names: string[], keys: Key[], nonces = new Nonces()) {
+  /** @param changed the keys, if they are others than they were at the last call */
+  constructor(names: string[], keys: Key[], nonces = new Nonces(), changed: () => Key[] | undefined = () => undefined) {
     this.#nonces = nonces;
     this.#names = new Set(names);
     this.#keys = byId(keys);
+    this.#changed = changed;
   }
 
   get keys(): Key[] {
@@ -48,34 +53,37 @@ export class Gate {
 
   /** @param now milliseconds since the epoch. @throws Failure */
   admit(opening: Opening, now: number): Admitted {
-    this.#penalties.check(opening.address, now);
-    try {
-      return this.#examine(opening, Math.floor(now / 1000));
-    } catch (error) {
-      if (Failure.from(error).code === 'unauthorized') this.#penalties.add(opening.address, now);
-      throw error;
-    }
+    this.#begin(opening.address, now);
+    return this.#examine(opening, now);
   }
 
   /**
    * The key whose secret a Check Point web request carries (checkpoint: Web Request).
    * @throws Failure
    */
-  admitSecret(secret: string | undefined, address: string, now: number): Key {
-    this.#penalties.check(address, now);
-    const given = createHash('sha256')
-      .update(secret ?? '')
-      .digest();
-    let found: Key | undefined;
+  admitSecret(secret: string | undefined, address: string, now: number): Omit<Admitted, 'proof'> {
+    this.#begin(address, now);
+    const given = digest(secret ?? '');
+    let found: Omit<Admitted, 'proof'> | undefined;
     for (const key of this.#keys.values()) {
-      if (timingSafeEqual(given, createHash('sha256').update(key.secret).digest())) found = key;
+      for (const [index, own] of secretsOf(key, now).entries())
+        if (timingSafeEqual(given, digest(own))) found = { key, previous: index > 0 };
     }
-    if (found !== undefined) return found;
-    this.#penalties.add(address, now);
-    throw new Failure('unauthorized', 'the header X-chkp-shared-secret is missing or is not the secret of a key in keys.yaml');
+    if (found === undefined) {
+      throw this.#stranger(address, now, 'the header X-chkp-shared-secret is missing or is not the secret of a key in keys.yaml');
+    }
+    checkKey(found.key, address, now);
+    return found;
   }
 
-  #examine({ method, path, headers }: Opening, now: number): Admitted {
+  #begin(address: string, now: number): void {
+    this.#penalties.check(address, now);
+    const changed = this.#changed();
+    if (changed !== undefined) this.#keys = byId(changed);
+  }
+
+  #examine({ method, path, headers, address }: Opening, milliseconds: number): Admitted {
+    const now = Math.floor(milliseconds / 1000);
     if (path !== RUN_PATH) throw new Failure('not-found', `nothing is served here; stubs call ${RUN_PATH}`);
     if (headers.origin !== undefined) throw new Failure('origin', 'browsers may not call; this request has an Origin header');
     const parsed = parseAuthorization(headers.authorization, headerText(headers[HEADERS.audience]));
@@ -95,11 +103,31 @@ export class Gate {
       );
     }
     const key = this.#keys.get(claim.key);
-    const right = proofsMatch(proof, stubProof(key?.secret ?? DECOY, claim, method));
-    if (key === undefined || !right) throw new Failure('unauthorized', 'the key does not exist or its secret is wrong; make a new stub');
+    const secrets = key === undefined ? [] : secretsOf(key, milliseconds);
+    const proofs = Array.from({ length: this.#proofs() }, (_, index) => stubProof(secrets[index] ?? DECOY, claim, method));
+    const matches = proofs.map((own) => proofsMatch(proof, own));
+    const secret = secrets.find((_, index) => matches[index]);
+    if (key === undefined || secret === undefined) {
+      throw this.#stranger(address, milliseconds, 'the key does not exist or its secret is wrong; make a new stub');
+    }
+    checkKey(key, address, milliseconds);
     this.#nonces.use(claim.nonce, Number(claim.time), now);
-    return { key, proof: agentProof(key.secret, claim.nonce) };
+    return { key, previous: secret !== key.secret, proof: agentProof(secret, claim.nonce) };
   }
+
+  /** As many as the key with the most secrets needs: the time that an answer takes does not tell which keys there are. */
+  #proofs(): number {
+    return Math.max(1, ...[...this.#keys.values()].map(({ previous = [] }) => 1 + previous.length));
+  }
+
+  #stranger(address: string, now: number, message: string): Failure {
+    this.#penalties.add(address, now);
+    return new Failure('unauthorized', message);
+  }
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
 }
 
 function byId(keys: Key[]): Map<string, Key> {

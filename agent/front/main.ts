@@ -2,15 +2,13 @@
 import { Failure } from '../../protocol/failures.ts';
 import { addProcessMetrics } from '../admin/process-metrics.ts';
 import type { Config } from '../config/config.ts';
-import { credentialOr } from '../config/credentials.ts';
-import { loadKeys, type Key } from '../config/keys.ts';
 import { rereadConfig } from '../config/reload.ts';
 import { version } from '../config/version.ts';
-import { formatProblem } from '../config/yaml-file.ts';
 import { createLogger, type Logger } from '../log.ts';
 import { openAdmin } from './admin.ts';
 import { ServedCertificate } from './certificate.ts';
 import { Gate } from './gate.ts';
+import { Keyring } from './keyring.ts';
 import { Listeners } from './listeners.ts';
 import { Lobby } from './lobby.ts';
 import { FrontMetrics } from './metrics.ts';
@@ -33,8 +31,9 @@ export interface Front {
 /** @throws Failure if a key file, a certificate or an address cannot be used */
 export async function startFront(config: Config): Promise<Front> {
   const log = createLogger('front', config.log);
-  const keys = readKeys(config);
-  const gate = new Gate(config.names, keys, openNonces(config, log));
+  const keyring = new Keyring(config.keys, log);
+  const keys = keyring.read();
+  const gate = new Gate(config.names, keys, openNonces(config, log), () => keyring.changed());
   const upstream = createUpstream(config);
   const listeners = new Listeners();
   const certificate = new ServedCertificate(log);
@@ -72,8 +71,8 @@ export async function startFront(config: Config): Promise<Front> {
         throw new Failure('internal', `${config.file}: upstream: to become a sidecar or to cease to be one needs a restart, not a reload`);
       }
       readRemote(fresh);
-      const freshKeys = readKeys(fresh);
       const tls = fresh.tls === undefined ? undefined : readTls(fresh.tls);
+      const freshKeys = keyring.read(fresh.keys);
       Object.assign(config, fresh);
       gate.replace(config.names, freshKeys);
       if (tls !== undefined) {
@@ -90,11 +89,4 @@ export async function startFront(config: Config): Promise<Front> {
       log.info('front stopped');
     },
   };
-}
-
-/** @throws Failure */
-function readKeys(config: Config): Key[] {
-  const keys = loadKeys(credentialOr(config.keys));
-  if (keys.ok) return keys.value;
-  throw new Failure('internal', keys.problems.map(formatProblem).join('; '));
 }

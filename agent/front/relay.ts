@@ -3,7 +3,7 @@ import { INTERVALS, LIMITS } from '../../protocol/constants.ts';
 import { Failure, exitCodeOf, type FailureCode } from '../../protocol/failures.ts';
 import { decodeStubMessage, encodeStubMessage, type Caller } from '../../protocol/messages.ts';
 import { encodeTerminal } from '../../protocol/records.ts';
-import { mayCall, type Key } from '../config/keys.ts';
+import { checkGrant, type Key } from '../config/keys.ts';
 import type { Logger } from '../log.ts';
 import { CLOSE, type Connection } from '../wire/connection.ts';
 import type { Upstream } from './upstream.ts';
@@ -13,14 +13,13 @@ export interface RelayParts {
   /** Dialed while the stub still reads our 101. */
   upstream: Upstream;
   key: Key;
-  address: string;
+  caller: Caller;
   log: Logger;
   /** Counts what is refused. */
   refused: (code: FailureCode) => void;
 }
 
-export function relay({ stub, upstream, key, address, log, refused }: RelayParts): void {
-  const caller: Caller = { key: key.id, address };
+export function relay({ stub, upstream, key, caller, log, refused }: RelayParts): void {
   let runner: Connection | undefined;
   let ended = false;
   const early: (string | Buffer)[] = [];
@@ -93,9 +92,6 @@ function isAck(data: Buffer): boolean {
   }
 }
 
-/** What a key's `scripts` must match for events, which run the tasks that the operator has enabled. */
-const EVENT_GRANT = 'event';
-
 /** The first message, checked and with the caller, if he is told. @throws Failure */
 function encodeOpening(data: Buffer, binary: boolean, key: Key, caller: Caller | undefined): string {
   if (binary) throw new Failure('out-of-order', 'stdin before "start"; stub and agent do not fit together');
@@ -105,8 +101,8 @@ function encodeOpening(data: Buffer, binary: boolean, key: Key, caller: Caller |
   }
   if (message.caller !== undefined) throw new Failure('invalid-message', 'caller: a stub may not say who it is');
   if (message.type === 'start' && message.task !== undefined) throw new Failure('invalid-message', 'task: a stub may not choose one');
-  if (message.type === 'start' && !mayCall(key, message.script ?? EVENT_GRANT)) {
-    throw new Failure('not-allowed', `the key ${key.id} may not call this script; its scripts are listed in keys.yaml`);
+  if (message.type === 'start') {
+    checkGrant(key, { script: message.script, host: message.host, event: message.event ?? message.env.SCW_EVENT ?? '' });
   }
   return encodeStubMessage(caller === undefined ? message : { ...message, caller });
 }

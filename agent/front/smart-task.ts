@@ -2,10 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Failure, exitCodeOf } from '../../protocol/failures.ts';
-import { encodeStubMessage, type Accept } from '../../protocol/messages.ts';
+import { encodeStubMessage, type Accept, type Caller } from '../../protocol/messages.ts';
 import { decodeAgentMessage, type Terminal } from '../../protocol/records.ts';
 import { INTERVALS, LIMITS } from '../../protocol/constants.ts';
-import { mayCall, type Key } from '../config/keys.ts';
+import { checkGrant, type Key } from '../config/keys.ts';
 import { CLOSE, type Connection } from '../wire/connection.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -21,19 +21,18 @@ const ACCEPT: Accept = { frame: 64 * 1024, bulk: 2 };
 export async function answerSmartTask(
   request: IncomingMessage,
   response: ServerResponse,
-  caller: { key: Key; address: string },
+  { key, caller }: { key: Key; caller: Caller },
   upstream: Upstream,
 ): Promise<void> {
   const script = nameIn(request.url ?? '');
-  if (!mayCall(caller.key, script)) throw new Failure('not-allowed', `the key ${caller.key.id} may not call this script`);
+  checkGrant(key, { script, host: 'checkpoint', event: '' });
   const body = await readBody(request);
   checkJson(body);
   const connection = await upstream.dial();
   response.once('close', () => connection.destroy()); // a caller that does not wait any longer; the run goes on by itself
   const result = collect(connection);
   const start = { token: randomBytes(16).toString('hex'), script, args: [], env: {}, accept: ACCEPT, stub: 'web-request', bash: '' };
-  const told = upstream.trusting ? { caller: { key: caller.key.id, address: caller.address } } : {};
-  connection.send(encodeStubMessage({ type: 'start', host: 'checkpoint', ...start, ...told }));
+  connection.send(encodeStubMessage({ type: 'start', host: 'checkpoint', ...start, ...(upstream.trusting ? { caller } : {}) }));
   for (let from = 0; from < body.length; from += LIMITS.message) connection.send(body.subarray(from, from + LIMITS.message));
   connection.send(encodeStubMessage({ type: 'end', stdin: body.length }));
   const { terminal, stdout } = await result;

@@ -3,21 +3,12 @@ import { mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 import { lastLink, putIntoChain, type Head } from './chain.ts';
+import { queryOf, type RunFilter } from './filter.ts';
 import { Flusher } from './flush.ts';
+import { KeyUses } from './key-uses.ts';
 import { migrate, transaction, write } from './schema.ts';
 import { Pruning } from './pruning.ts';
 import { Row, type JournalRow, type NewRow, type Settlement } from './row.ts';
-
-export interface RunFilter {
-  ticket?: string | undefined;
-  script?: string | undefined;
-  event?: string | undefined;
-  outcome?: string | undefined;
-  key?: string | undefined;
-  /** Only runs older than this id: for the next page. */
-  before?: string | undefined;
-  limit: number;
-}
 
 export class Journal {
   readonly #db: DatabaseSync;
@@ -25,6 +16,7 @@ export class Journal {
   readonly #flusher: Flusher;
   /** What retention does. */
   readonly pruning: Pruning;
+  readonly keyUses: KeyUses;
   #head: Head;
   readonly #insert;
   readonly #start;
@@ -45,6 +37,7 @@ export class Journal {
     migrate(this.#db);
     this.#flusher = new Flusher(`${file}-wal`);
     this.pruning = new Pruning(this.#db);
+    this.keyUses = new KeyUses(this.#db);
     this.#head = lastLink(this.#db);
     const columns =
       'id, token, key, address, script, sha256, host, event, ticket, args, env, timeout_ms, stdin, stdin_sha256, rerun_of, accepted, subject, requester, stage, identity';
@@ -120,17 +113,12 @@ export class Journal {
   }
 
   /** Newest first. */
-  list({ before, limit, ...fields }: RunFilter): JournalRow[] {
-    const given = Object.entries(fields).filter((entry): entry is [string, string] => entry[1] !== undefined);
-    const conditions = given.map(([name]) => (name === 'script' ? '(script = ? OR script GLOB ?)' : `${name} = ?`));
-    const values = given.flatMap(([name, value]) => (name === 'script' ? [value, `${value.replace(/[[*?]/g, '[$&]')}.*`] : [value]));
-    if (before !== undefined) {
-      conditions.push('id < ?');
-      values.push(before);
-    }
-    const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
-    const statement = this.#db.prepare(`SELECT * FROM runs ${where} ORDER BY id DESC LIMIT ?`);
-    return statement.all(...values, limit).map((row) => Row.parse(row));
+  list(filter: RunFilter): JournalRow[] {
+    const { sql, values } = queryOf(filter);
+    return this.#db
+      .prepare(sql)
+      .all(...values)
+      .map((row) => Row.parse(row));
   }
 
   /** Bytes of the database's file. */
@@ -139,6 +127,7 @@ export class Journal {
   }
 
   close(): void {
+    this.keyUses.close();
     this.#db.close();
     this.#flusher.close();
   }

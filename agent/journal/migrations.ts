@@ -59,6 +59,13 @@ export const MIGRATIONS: readonly string[] = [
      link TEXT NOT NULL
    ) STRICT;
    INSERT INTO chain VALUES (0, '');`,
+
+  `CREATE TABLE key_uses (
+     key         TEXT PRIMARY KEY,
+     address     TEXT NOT NULL,
+     at          INTEGER NOT NULL,
+     previous_at INTEGER                -- by a secret that a rotation has replaced
+   ) STRICT;`,
 ];
 
 /** With this version came the chain; runs that had ended before are put into it then, and never later. */

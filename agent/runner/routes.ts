@@ -15,7 +15,12 @@ const Filter = z.strictObject({
   event: z.string().optional(),
   outcome: z.enum(OUTCOME_NAMES).optional(),
   key: z.string().optional(),
+  /** Milliseconds since the epoch. */
+  since: z.coerce.number().int().nonnegative().optional(),
+  until: z.coerce.number().int().nonnegative().optional(),
   before: z.string().optional(),
+  /** Everything that is known of each run. */
+  details: z.literal('true').optional(),
   limit: z.coerce.number().int().min(1).max(10_000).default(100),
 });
 
@@ -52,7 +57,7 @@ async function route(request: IncomingMessage, runner: Runner, catalog: Catalog)
       if (runner.status.draining) throw new Failure('draining', 'the agent is about to stop and takes no new runs');
       return { status: 'ready' };
     case 'GET v1 runs':
-      return { runs: runner.list(parseFilter(url)).map(summarize) };
+      return { runs: listed(runner, parseFilter(url)) };
     case 'GET v1 runs :name':
       return describeRun(runner.row(name ?? ''));
     case 'POST v1 runs :name cancel':
@@ -60,6 +65,8 @@ async function route(request: IncomingMessage, runner: Runner, catalog: Catalog)
       return {};
     case 'POST v1 runs :name rerun':
       return { id: (await runner.rerun(name ?? '', randomBytes(16).toString('hex'))).id };
+    case 'GET v1 keys':
+      return { keys: runner.keyUses() };
     case 'GET v1 tasks':
       return { tasks: listTasks(catalog.root) };
     case 'GET v1 scripts':
@@ -67,6 +74,10 @@ async function route(request: IncomingMessage, runner: Runner, catalog: Catalog)
     default:
       throw new Failure('not-found', `nothing is served at ${request.method ?? ''} ${url.pathname}`);
   }
+}
+
+function listed(runner: Runner, { details, ...filter }: z.output<typeof Filter>): unknown[] {
+  return runner.list(filter).map(details === undefined ? summarize : describeRun);
 }
 
 function decodeSegment(text: string): string {

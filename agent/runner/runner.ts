@@ -1,7 +1,9 @@
-/** The runner: what its API offers. The life of a run is in life.ts. */
+/** The runner: what its API offers. The life of a run is in life.ts. Long because all that the API offers is in one place. */
 import { randomUUID } from 'node:crypto';
 import { Failure } from '../../protocol/failures.ts';
-import type { RunFilter } from '../journal/journal.ts';
+import type { Caller } from '../../protocol/messages.ts';
+import type { RunFilter } from '../journal/filter.ts';
+import type { KeyUse } from '../journal/key-uses.ts';
 import { EVENT_PREFIX, Events } from './events.ts';
 import type { JournalRow } from '../journal/row.ts';
 import { LOCAL_KEY, type Invocation } from './invocation.ts';
@@ -74,6 +76,15 @@ export class Runner {
 
   list(filter: RunFilter): JournalRow[] {
     return this.#parts.journal.list(filter);
+  }
+
+  /** Somebody called, with a key or over the Unix socket. */
+  noteCaller(caller: Caller | undefined): void {
+    if (caller !== undefined) this.#parts.journal.keyUses.note(caller.key, caller.address, caller.previous === true, Date.now());
+  }
+
+  keyUses(): KeyUse[] {
+    return this.#parts.journal.keyUses.list();
   }
 
   /** Ends a run by order of an operator. @throws Failure `unknown-run` if it does not go on */

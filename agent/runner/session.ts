@@ -114,6 +114,7 @@ export class Session {
     this.#state = { name: 'submitting' };
     this.#expectNothing();
     try {
+      this.#runner.noteCaller(start.caller);
       const view = await this.#runner.submit(invocationOf(start, await upload.finish(size)));
       if (this.#connection.open && this.#isSubmitting()) this.#read(view, start.accept, START);
       else this.#runner.callerLost(view);

@@ -280,6 +280,32 @@ suite('with an agent that runs', () => {
     const [newest] = await agent.runs('limit=1');
     assert.notEqual(newest?.id, id);
   });
+  test('runs list and export take a time range, and export gives everything, page by page', async () => {
+    const noon = Date.now();
+    await run(['sub/echo', 'x'], { stdin: 'in' });
+    const Ids = z.object({ id: z.string(), accepted: z.string() });
+    const list = async (...args: string[]): Promise<z.output<typeof Ids>[]> =>
+      jsonLines((await agent.command(['runs', 'list'], ['--json', ...args])).stdout).map((line) => Ids.parse(line));
+    const moment = new Date(noon).toISOString();
+    const later = await list('--since', moment);
+    assert.equal(later.length, 1);
+    const earlier = await list('--until', moment, '--limit', '1000');
+    assert.ok(earlier.length > 0 && earlier.every(({ accepted }) => Date.parse(accepted) < noon));
+    assert.equal((await list('--since', '1d', '--limit', '1000')).length, earlier.length + 1);
+    assert.deepEqual(await list('--until', '1d'), []);
+    const exported = jsonLines((await agent.command(['runs', 'export'], ['--script', 'sub/echo', '--since', '1h'])).stdout);
+    const Whole = z.object({ id: z.string(), args: z.array(z.string()), stdout_sha256: z.string() });
+    assert.deepEqual(Whole.parse(exported[0]).args, ['x']);
+    isRefusal(await agent.command(['runs', 'list'], ['--since', 'yesterday']), 64);
+    isRefusal(await agent.command(['runs', 'export'], ['--until', '2026-13-45']), 64);
+  });
+  test('runs logs shows one stream alone', async () => {
+    await run(['sub/echo', 'x'], { stdin: 'in' });
+    const id = (await agent.runs('limit=1'))[0]?.id ?? '';
+    assert.deepEqual(await agent.command(['runs', 'logs'], ['--stdout', id]), { code: 0, stdout: 'x\nin', stderr: '' });
+    assert.deepEqual(await agent.command(['runs', 'logs'], ['--stderr', id]), { code: 0, stdout: '', stderr: 'err\n' });
+    isRefusal(await agent.command(['runs', 'logs'], ['--stdout', '--stderr', id]), 64);
+  });
   test('runs cancel ends a run that goes on, and refuses one that has ended', async () => {
     const child = spawn(process.execPath, [MAIN, 'run', '--config', agent.config, 'sleep'], { stdio: ['ignore', 'pipe', 'ignore'] });
     const exit = once(child, 'exit');
@@ -303,7 +329,12 @@ suite('with an agent that runs', () => {
     agent.script('event.sh', '#!/bin/bash\n');
     await run(['event'], { env: { SCW_EVENT: '\u001b[31mred\u0007' } });
     // eslint-disable-next-line no-control-regex -- control characters are what must not be there
-    assert.doesNotMatch((await agent.command(['runs', 'list'])).stdout, /[\u0000-\u0009\u000b-\u001f]/);
+    const wild = /[\u0000-\u0009\u000b-\u001f]/;
+    const table = (await agent.command(['runs', 'list'])).stdout;
+    assert.doesNotMatch(table, wild);
+    assert.ok(table.includes('\\x1b[31mred\\x07'));
+    const id = (await agent.runs('limit=1'))[0]?.id ?? '';
+    assert.doesNotMatch((await agent.command(['runs', 'show'], [id])).stdout, wild);
   });
 });
 

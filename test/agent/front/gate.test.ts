@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { appendFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, suite, test } from 'node:test';
+import type { Key } from '../../../agent/config/keys.ts';
 import { Gate } from '../../../agent/front/gate.ts';
 import { NonceFile } from '../../../agent/front/nonce-file.ts';
 import { Nonces } from '../../../agent/front/nonces.ts';
@@ -39,7 +40,7 @@ suite('the gate', () => {
   test('lets a right proof in, with the key and the agent’s proof', () => {
     const gate = new Gate(['agent.example'], [KEY]);
     const nonce = 'a'.repeat(32);
-    assert.deepEqual(gate.admit(opening({ nonce }), NOW), { key: KEY, proof: agentProof(KEY.secret, nonce) });
+    assert.deepEqual(gate.admit(opening({ nonce }), NOW), { key: KEY, previous: false, proof: agentProof(KEY.secret, nonce) });
   });
   test('takes a clock that is 300 s away, and refuses 301', () => {
     const gate = new Gate(['agent.example'], [KEY]);
@@ -75,6 +76,50 @@ suite('the gate', () => {
     for (let count = 0; count < 20; count += 1) failsWith('unauthorized', () => gate.admit(opening({ id: 'other' }), NOW));
     failsWith('slow-down', () => gate.admit(opening({}), NOW));
     gate.admit({ ...opening({}), address: '192.0.2.2' }, NOW);
+  });
+  test('takes a secret that was replaced until its moment, and answers it with its own proof', () => {
+    const [first, second] = ['o'.repeat(43), 'p'.repeat(43)];
+    const previous = [
+      { secret: first, expires: NOW + 1 },
+      { secret: second, expires: NOW },
+    ];
+    const key = { ...KEY, previous };
+    const gate = new Gate(['agent.example'], [key, { ...KEY, id: 'pod-2' }]);
+    const nonce = 'c'.repeat(32);
+    assert.deepEqual(gate.admit(opening({ nonce, secret: first }), NOW), { key, previous: true, proof: agentProof(first, nonce) });
+    assert.equal(gate.admit(opening({}), NOW).previous, false);
+    failsWith('unauthorized', () => gate.admit(opening({ secret: second }), NOW));
+    failsWith('unauthorized', () => gate.admit(opening({ secret: first }), NOW + 1));
+    failsWith('unauthorized', () => gate.admit(opening({ id: 'pod-2', secret: first }), NOW));
+    assert.equal(gate.admitSecret(first, '192.0.2.1', NOW).previous, true);
+    failsWith('unauthorized', () => gate.admitSecret(second, '192.0.2.1', NOW));
+  });
+  test('refuses a key from the moment at which it expires, and never slows down who has proven it', () => {
+    const gate = new Gate(['agent.example'], [{ ...KEY, expires: NOW + 1 }]);
+    gate.admit(opening({}), NOW);
+    for (let count = 0; count < 40; count += 1) failsWith('unauthorized', () => gate.admit(opening({}), NOW + 1));
+    failsWith('unauthorized', () => gate.admitSecret(KEY.secret, '192.0.2.1', NOW + 1));
+  });
+  test('refuses a key from outside of its networks', () => {
+    for (const [networks, isFrom] of [
+      [['192.0.2.0/24'], true],
+      [['2001:db8::/32', '192.0.2.1'], true],
+      [['192.0.2.2'], false],
+      [[], false],
+    ] as const) {
+      const gate = new Gate(['agent.example'], [{ ...KEY, networks: [...networks] }]);
+      if (isFrom) gate.admit(opening({}), NOW);
+      else failsWith('unauthorized', () => gate.admit(opening({}), NOW));
+    }
+  });
+  test('asks for other keys at every call', () => {
+    let keys: Key[] | undefined;
+    const gate = new Gate(['agent.example'], [KEY], undefined, () => keys);
+    gate.admit(opening({}), NOW);
+    keys = [{ ...KEY, id: 'pod-2' }];
+    failsWith('unauthorized', () => gate.admit(opening({}), NOW));
+    keys = undefined;
+    gate.admit(opening({ id: 'pod-2' }), NOW);
   });
   test('knows new keys, and forgets old ones, when they are replaced', () => {
     const gate = new Gate(['agent.example'], [KEY]);

@@ -9,7 +9,7 @@ import { Audit } from '../../../agent/journal/audit.ts';
 import { nextLink } from '../../../agent/journal/chain.ts';
 import { Journal } from '../../../agent/journal/journal.ts';
 import { lockState } from '../../../agent/journal/lock.ts';
-import { MIGRATIONS } from '../../../agent/journal/migrations.ts';
+import { CHAINED, MIGRATIONS } from '../../../agent/journal/migrations.ts';
 import type { NewRow } from '../../../agent/journal/row.ts';
 import { ROOT } from '../../helpers/command.ts';
 import { temporaryFolder } from '../../helpers/folder.ts';
@@ -260,7 +260,7 @@ suite('the journal', () => {
       const migrated = new Journal(old);
       assert.equal(migrated.byId('1')?.outcome, 'exited');
       assert.equal(migrated.byToken('t')?.id, '1');
-      assert.equal(migrated.byId('1')?.seq, 1, 'what had ended is at the beginning of the chain');
+      if (version < CHAINED) assert.equal(migrated.byId('1')?.seq, 1, 'what had ended is at the beginning of the chain');
       migrated.insert(row({ id: '2' }));
       migrated.close();
     }
