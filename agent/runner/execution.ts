@@ -73,6 +73,7 @@ function collect(run: Run, plan: Plan, descriptors: Record<Stream, number>): { p
     run.end(lost);
   };
   const write = (stream: Stream) => (chunk: Buffer) => {
+    if (lost !== undefined) return; // nothing may follow a hole, although the disk may have room again
     const room = plan.outputLimit - run.printed('stdout') - run.printed('stderr');
     try {
       run.append(stream, chunk.subarray(0, Math.max(0, room)));

@@ -330,6 +330,22 @@ suite('a run', () => {
     assert.equal(call.stdout.length, 64 * MIB);
     await call.ack();
   });
+  test('whose output could not be kept has none of what came after the hole, although there is room again', async () => {
+    agent.script(
+      'hole.sh',
+      `#!/bin/bash
+file=${agent.state}/spool/$MEDIATOR_RUN/stdout
+trap 'rmdir "$file"; echo second; exit 0' TERM
+mkdir "$file" # nobody can write a file where there is a folder
+echo first
+while :; do sleep 0.02; done
+`,
+    );
+    const { terminal, stdout } = await invoke(agent, { script: 'hole' });
+    assert.equal(terminal.outcome, 'cancelled');
+    assert.equal(stdout.toString(), '');
+  });
+
   test('whose spool was removed under its reader is an error to that reader, and to nobody else', async () => {
     const runner = agent.part('runner');
     const token = newToken();
