@@ -166,6 +166,8 @@ make_config() {
   local made
   if [[ -e $CONFIG/agent.yaml ]]; then
     say "kept: $CONFIG"
+    # Versions before the admin listener made none, and the unit hands it to the front.
+    [[ -e $CONFIG/admin-token || -n $DRY ]] || (umask 077 && openssl rand -hex 32 >"$CONFIG/admin-token")
     return
   fi
   say "configuration, key, certificate and examples in $CONFIG"
