@@ -10,7 +10,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 const REDACTED = ['secret', '*.secret', 'secrets', '*.secrets', 'authorization', '*.authorization', 'env', '*.env', 'args', '*.args'];
 
 /**
- * @param part which process writes: `front` or `runner`
+ * @param part which process writes: `front`, `runner` or `keeper`
  * The destination is synchronous: a line that was logged is written, also when the process is killed straight after.
  */
 export function createLogger(part: string, level: LogLevel): Logger {

@@ -11,7 +11,7 @@ const LAYERS = [
   ['agent/main.ts'],
   ['agent/cli/'],
   ['agent/front/', 'agent/runner/'],
-  ['agent/catalog/', 'agent/journal/', 'agent/hosts/', 'agent/tasks/', 'agent/admin/'],
+  ['agent/catalog/', 'agent/journal/', 'agent/hosts/', 'agent/tasks/', 'agent/keeper/', 'agent/admin/'],
   ['agent/config/', 'agent/wire/', 'agent/process/'],
   ['agent/log.ts'],
   ['protocol/'],

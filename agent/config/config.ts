@@ -131,5 +131,11 @@ function crossCheck(config: Config): [field: string, message: string][] {
   if (Buffer.byteLength(config.socket) > SOCKET_PATH_MAX) {
     problems.push(['socket', `${config.socket} is longer than ${SOCKET_PATH_MAX} bytes, the limit of Linux; name a shorter path`]);
   }
+  if (Buffer.byteLength(config.state) > SOCKET_PATH_MAX - '/keeper.sock'.length) {
+    problems.push([
+      'state',
+      `${config.state} is too long for a socket in it (${SOCKET_PATH_MAX} bytes, the limit of Linux); name a shorter path`,
+    ]);
+  }
   return problems;
 }

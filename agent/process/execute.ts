@@ -1,13 +1,12 @@
-/**
- * Where processes start: a tool (execa), another part of the agent (execa), a script. A script is started by Node's own `spawn`: with
- * descriptors for its stdio there is nothing left for execa to do, and it costs 1 to 2.5 ms a start.
- */
+/** Where programs start by execa: a tool of the system, another part of the agent. Scripts are started in script.ts. */
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { execa } from 'execa';
 import { Failure } from '../../protocol/failures.ts';
 import type { ProcessExit } from '../../protocol/outcomes.ts';
 
+/** A small heap: every start of a script copies its page tables. */
+const KEEPER_FLAGS = ['--max-semi-space-size=1', '--single-threaded'];
 /** Milliseconds. */
 const TOOL_PATIENCE = 30_000;
 
@@ -16,21 +15,6 @@ export async function runTool(file: string, args: string[], input = ''): Promise
   const result = await execa(file, args, { reject: false, timeout: TOOL_PATIENCE, stripFinalNewline: false, input });
   if (result.exitCode === 0) return result.stdout;
   throw toolFailure(file, args, result);
-}
-
-/** Runs a tool that says a line and then waits for the end of its stdin; `take` is called in between. @throws Failure `internal` */
-export async function askTool(file: string, args: string[], take: (pid: number, line: string) => void): Promise<void> {
-  const child = execa(file, args, { reject: false, timeout: TOOL_PATIENCE, stdin: 'pipe' });
-  try {
-    for await (const line of child) {
-      take(child.pid ?? 0, line);
-      child.stdin.end();
-    }
-  } finally {
-    child.stdin.end();
-  }
-  const result = await child;
-  if (result.exitCode !== 0) throw toolFailure(file, args, result);
 }
 
 function toolFailure(file: string, args: string[], result: { code?: string | undefined; stderr: string }): Failure {
@@ -75,46 +59,20 @@ export function startPart(file: string, args: string[]): Part {
   };
 }
 
-export interface Command {
-  file: string;
-  args: string[];
-  cwd: string;
-  env: Record<string, string>;
-  /** Descriptors that become 0, 1 and 2. The caller closes its own. */
-  stdio: [number, number, number];
-}
-
-export interface StartedProcess {
-  /** Process id, group id and session id at once. */
-  pid: number;
-  /** Resolves when the process was reaped. */
-  exit: Promise<ProcessExit>;
-}
-
-/** Starts a script in a session of its own. @throws Failure `cannot-start` or `argument-too-long` */
-export async function startScript({ file, args, cwd, env, stdio }: Command): Promise<StartedProcess> {
-  try {
-    const child = spawn(file, args, { cwd, env, stdio, detached: true });
-    const exit = new Promise<ProcessExit>((resolve, reject) => {
-      child.once('error', reject);
-      child.once('exit', (code, signal) => {
-        resolve({ code, signal: signal === null ? null : constants.signals[signal] });
-      });
+/** Starts the keeper in this Node. It may outlive us: a session of its own, and nothing that would hold us. Resolves when it listens. @throws Failure `internal` */
+export function startKeeper(file: string, args: string[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [...KEEPER_FLAGS, ...process.execArgv, file, ...args], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      detached: true,
     });
-    if (child.pid !== undefined) return { pid: child.pid, exit };
-    await exit;
-    throw new Error('it exited before it started');
-  } catch (error) {
-    throw startFailure(file, error);
-  }
-}
-
-function startFailure(file: string, error: unknown): Failure {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  if (code === 'E2BIG') {
-    const message = 'all arguments and variables together are longer than Linux can pass; send the data on stdin';
-    return new Failure('argument-too-long', message, { cause: error });
-  }
-  const reason = error instanceof Error ? error.message : String(error);
-  return new Failure('cannot-start', `the system would not start ${file}: ${reason}`, { cause: error });
+    const fail = (cause: unknown): void => reject(new Failure('internal', 'the keeper of the scripts did not start', { cause }));
+    child.once('error', fail);
+    child.once('exit', fail);
+    child.once('message', () => {
+      child.unref();
+      child.channel?.unref();
+      resolve();
+    });
+  });
 }

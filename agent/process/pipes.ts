@@ -3,8 +3,9 @@
  * ENXIO; and a FIFO blocks for ever who opens /dev/stdin after all of it was written. So bash makes them, in batches ahead of their use
  * (5 ms for 96), and we take them over through /proc.
  */
+import { spawn } from 'node:child_process';
 import { closeSync, constants, openSync } from 'node:fs';
-import { askTool } from './execute.ts';
+import { Failure } from '../../protocol/failures.ts';
 
 const BATCH = 96;
 /** Prints the numbers of descriptors that are a new pipe each. A here-string is one from bash 5.1 on; before, it takes a fork. */
@@ -55,9 +56,31 @@ export class Pipes {
     return this.#refill;
   }
 
+  /** Resolves when bash has ended: as long as it lives, it is one more who reads and writes. */
   #make(): Promise<void> {
-    return askTool('bash', ['-c', MAKE, 'pipes', String(BATCH)], (pid, line) => {
-      for (const fd of line.trim().split(' ')) this.#ready.push(openSync(`/proc/${pid}/fd/${fd}`, constants.O_RDWR));
+    return new Promise((resolve, reject) => {
+      const maker = spawn('bash', ['-c', MAKE, 'pipes', String(BATCH)], { stdio: ['pipe', 'pipe', 'ignore'] });
+      const made: number[] = [];
+      let line = '';
+      let problem: unknown;
+      const fail = (cause: unknown): void => reject(new Failure('internal', 'bash could not make pipes for the scripts', { cause }));
+      maker.once('error', fail);
+      maker.once('exit', (code) => {
+        this.#ready.push(...made);
+        if (code === 0 && line.endsWith('\n') && problem === undefined) resolve();
+        else fail(problem);
+      });
+      maker.stdin.on('error', () => undefined); // it has gone already: 'exit' says so
+      maker.stdout.setEncoding('latin1').on('data', (chunk: string) => {
+        line += chunk;
+        if (!line.endsWith('\n')) return;
+        try {
+          for (const fd of line.trim().split(' ')) made.push(openSync(`/proc/${maker.pid ?? 0}/fd/${fd}`, constants.O_RDWR));
+        } catch (error) {
+          problem = error;
+        }
+        maker.stdin.end();
+      });
     });
   }
 }

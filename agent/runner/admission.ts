@@ -55,6 +55,11 @@ export class Admission {
     };
   }
 
+  /** A job that runs already, whatever the limits say by now: it takes its slot. */
+  join(job: Job): void {
+    this.#start(job);
+  }
+
   #startWhatMay(): void {
     while (this.#running < this.#concurrency) {
       const job = this.#next();

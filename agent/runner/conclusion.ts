@@ -4,9 +4,15 @@ import { withoutResult } from '../hosts/draft.ts';
 import { REPLY_LIMIT, answersOnStdout, checkReply } from '../hosts/reply.ts';
 import { SCAN_LIMIT } from '../hosts/scan.ts';
 import { standIn } from '../hosts/stand-in.ts';
-import type { Manifest } from '../catalog/manifest.ts';
-import type { Ending } from './execution.ts';
-import { isTest, type Invocation } from './invocation.ts';
+import type { Ended } from '../keeper/messages.ts';
+import { isTest } from './invocation.ts';
+import type { Memo } from './memo.ts';
+import type { Run } from './run.ts';
+import { beginningOf, type Content } from './spool.ts';
+import { readSpool } from './view.ts';
+
+/** How the script ended. */
+export type Ending = Omit<Ended, 'totals'>;
 
 export interface Conclusion extends Ending {
   /** What callers get as stdout instead of the script's own; null for the script's own. */
@@ -22,7 +28,14 @@ export interface Streams {
   stdout: (most: number) => Buffer;
 }
 
-export function conclude(manifest: Manifest, invocation: Invocation, ending: Ending, { stdin, stdout }: Streams): Conclusion {
+export function streamsOf(run: Run, stdin: Content): Streams {
+  return {
+    stdin: (most) => beginningOf(stdin, most),
+    stdout: (most) => (run.printed('stdout') === 0 ? Buffer.alloc(0) : readSpool(run.fileOf('stdout'), 0, most)),
+  };
+}
+
+export function conclude({ manifest, invocation }: Memo, ending: Ending, { stdin, stdout }: Streams): Conclusion {
   const { kind } = manifest;
   if (kind === undefined) return { ...ending, reply: null };
   let problem = problemOf(ending, kind);
@@ -47,12 +60,12 @@ function missing(uuids: string[]): string {
 }
 
 /** A task has a fail-open of its own, and nothing but the truth may reach it. */
-function isOfTask({ extra }: Invocation): boolean {
+function isOfTask({ extra }: Memo['invocation']): boolean {
   return extra.MEDIATOR_TASK !== undefined;
 }
 
 /** Check Point's own default is true. */
-function failsOpen({ host }: Invocation, kind: Kind): boolean {
+function failsOpen({ host }: Memo['invocation'], kind: Kind): boolean {
   return host === 'checkpoint' || kind === 'before';
 }
 

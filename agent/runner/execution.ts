@@ -1,118 +1,75 @@
-/** A run from its slot to its end: start the script, copy its output to the spool, and end it by exit, timeout, order or too much output. */
+/** A run from its slot to its end, which the keeper carries out. */
 import { mkdirSync } from 'node:fs';
+import { EXIT_UNKNOWN } from '../../protocol/outcomes.ts';
 import { Failure, exitCodeOf } from '../../protocol/failures.ts';
-import { EXIT_CANCELLED, EXIT_TIMED_OUT, EXIT_UNKNOWN, outcomeOf, type Outcome, type ProcessExit } from '../../protocol/outcomes.ts';
-import type { Stream } from '../../protocol/records.ts';
-import { startScript, type StartedProcess } from '../process/execute.ts';
-import type { Pipes } from '../process/pipes.ts';
-import { endTree } from '../process/tree.ts';
+import type { Ended, StartOrder } from '../keeper/messages.ts';
+import { endTree, type Tree } from '../process/tree.ts';
+import type { Ending } from './conclusion.ts';
+import type { KeeperLink } from './keeper-link.ts';
 import type { Plan } from './plan.ts';
-import type { EndOrder, Run } from './run.ts';
-import type { Stdin } from './spool.ts';
-import { OutputPipe, openStdio, type Stdio } from './stdio.ts';
+import type { Run } from './run.ts';
+import type { Spool, Stdin } from './spool.ts';
 
-/** After the script's exit, descendants that hold its pipes have this long to finish their output. */
-const DRAIN = 500;
-
-export interface Ending {
-  outcome: Outcome;
-  /** The exit code for the stub. */
-  code: number;
-  message: string;
-  /** Processes that outlived KILL. */
-  survivors: number[];
+export interface ExecutionParts {
+  keeper: KeeperLink;
+  spool: Spool;
 }
 
 /** @param onStarted is told the process id as soon as there is one */
 export async function execute(
   run: Run,
-  plan: Plan & { args: string[] },
+  plan: Plan & { args: string[]; memo: string },
   stdin: Stdin,
-  pipes: Pipes,
+  { keeper, spool }: ExecutionParts,
   onStarted: (pid: number) => void,
 ): Promise<Ending> {
+  let pid: number | undefined;
   try {
     mkdirSync(plan.state, { recursive: true, mode: 0o700 });
-    const stdio = await openStdio(pipes, stdin);
-    const process = await startScript({ file: plan.program, args: plan.args, cwd: plan.cwd, env: plan.env, stdio: stdio.child }).catch(
-      (error: unknown) => {
-        stdio.abandon();
-        throw error;
-      },
-    );
-    stdio.closeChildEnds();
-    return await attend(run, plan, process, stdio, onStarted).catch(async (error: unknown) => {
-      const survivors = await endTree({ pid: process.pid, mark: plan.mark }, plan.grace);
-      const message = `an error in the agent, and the script was ended: ${Failure.from(error).message}`;
-      return { outcome: 'lost' as const, code: EXIT_UNKNOWN, message, survivors };
+    obey(run, keeper);
+    const ended = await keeper.start(startOrder(run, plan, stdin, spool), {
+      onStarted: (started) => onStarted((pid = started)),
+      onOutput: (lengths) => run.grew(lengths),
     });
+    return await endingOf(run, ended, { tree: { pid, mark: plan.mark }, grace: plan.grace }, spool);
   } catch (error) {
     const { code, message } = Failure.from(error);
     return { outcome: 'refused', code: exitCodeOf(code), message, survivors: [] };
   }
 }
 
-async function attend(run: Run, plan: Plan, process: StartedProcess, stdio: Stdio, onStarted: (pid: number) => void): Promise<Ending> {
-  onStarted(process.pid);
-  const stopFeeding = stdio.feed();
-  const output = collect(run, plan, stdio.outputs);
-  const ending = await waitForEnd(run, plan, process);
-  await settledWithin(DRAIN, Promise.all(output.pipes.map(({ ended }) => ended)));
-  for (const pipe of output.pipes) pipe.settle();
-  stopFeeding();
-  // What the script printed last is often read after its exit: an output that is not whole is never a success.
-  const lost = output.lost();
-  return lost === undefined || ending.outcome === 'cancelled' || ending.outcome === 'timed-out' ? ending : end(plan, process, lost);
-}
-
-/** Copies the output to the spool. What cannot be kept ends the run. */
-function collect(run: Run, plan: Plan, descriptors: Record<Stream, number>): { pipes: OutputPipe[]; lost: () => EndOrder | undefined } {
-  let lost: EndOrder | undefined;
-  const lose = (message: string): void => {
-    lost ??= { outcome: 'cancelled', message };
-    run.end(lost);
-  };
-  const write = (stream: Stream) => (chunk: Buffer) => {
-    if (lost !== undefined) return; // nothing may follow a hole, although the disk may have room again
-    const room = plan.outputLimit - run.printed('stdout') - run.printed('stderr');
-    try {
-      run.append(stream, chunk.subarray(0, Math.max(0, room)));
-    } catch (error) {
-      lose(`its output could not be kept: ${Failure.from(error).message}`);
-    }
-    if (chunk.length > room) lose(`it printed more than its output-limit of ${plan.outputLimit} bytes`);
-  };
-  const pipes = [new OutputPipe(descriptors.stdout, write('stdout')), new OutputPipe(descriptors.stderr, write('stderr'))];
-  return { pipes, lost: () => lost };
-}
-
-async function waitForEnd(run: Run, plan: Plan, process: StartedProcess): Promise<Ending> {
-  const timer = setTimeout(() => {
-    run.end({ outcome: 'timed-out', message: `it ran longer than its ${plan.timeout / 1000} s` });
-  }, plan.timeout);
-  const ordered = new Promise<EndOrder>((resolve) => {
-    run.obeyWith(resolve);
+/** From now on the keeper ends the run when it is told to end. */
+export function obey(run: Run, keeper: KeeperLink): void {
+  run.obeyWith((order) => {
+    keeper.end(run.id, order);
   });
-  const first = await Promise.race([process.exit, ordered]);
-  clearTimeout(timer);
-  if (!('outcome' in first)) return { ...outcomeOf(first), message: signalMessage(first), survivors: [] };
-  return end(plan, process, first);
 }
 
-/** Ends the script with everything that it has started. */
-async function end(plan: Plan, process: StartedProcess, { outcome, message }: EndOrder): Promise<Ending> {
-  const survivors = await endTree({ pid: process.pid, mark: plan.mark }, plan.grace);
-  const code = outcome === 'timed-out' ? EXIT_TIMED_OUT : EXIT_CANCELLED;
-  return { outcome, code, message: `the script was ended: ${message}`, survivors };
+/** Without a keeper nobody knows how the script ended, or will. What is left of it is ended. */
+export async function endingOf(
+  run: Run,
+  ended: Ended | undefined,
+  { tree, grace }: { tree: Tree; grace: number },
+  spool: Spool,
+): Promise<Ending> {
+  if (ended !== undefined) {
+    const { totals, ...ending } = ended;
+    run.complete(totals);
+    return ending;
+  }
+  const survivors = await endTree(tree, grace);
+  run.complete({ stdout: await spool.measure(run.id, 'stdout'), stderr: await spool.measure(run.id, 'stderr') });
+  const message = 'the process that kept the script went away, and the script was ended; how far it came is not known';
+  return { outcome: 'lost', code: EXIT_UNKNOWN, message, survivors };
 }
 
-async function settledWithin(milliseconds: number, work: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, milliseconds)));
-  await Promise.race([work, timeout]);
-  clearTimeout(timer);
-}
-
-function signalMessage({ signal }: ProcessExit): string {
-  return signal === null ? '' : `the script was ended by signal ${signal}`;
+function startOrder(
+  run: Run,
+  plan: Plan & { args: string[]; memo: string },
+  { file, size }: Stdin,
+  spool: Spool,
+): Omit<StartOrder, 'type'> {
+  const { program, args, cwd, env, mark, timeout, grace, outputLimit, memo } = plan;
+  const what = { run: run.id, folder: spool.folder(run.id), program, args, cwd, env, mark, memo };
+  return { ...what, timeout, grace, outputLimit, stdin: file === undefined || size === 0 ? null : { file, size } };
 }

@@ -8,7 +8,7 @@ import { LIMITS } from '../../protocol/constants.ts';
 import { Failure } from '../../protocol/failures.ts';
 import type { Manifest } from '../catalog/manifest.ts';
 import { decodePayload } from '../hosts/payload.ts';
-import { NOTHING } from './digest.ts';
+import { NOTHING } from '../keeper/digest.ts';
 import type { Invocation } from './invocation.ts';
 import type { Stdin } from './spool.ts';
 

@@ -1,8 +1,9 @@
 /** The beginning and the end of a run: in spool, journal, registry and log, in the order in which nothing can be lost. */
 import type { Journal } from '../journal/journal.ts';
+import type { JournalRow } from '../journal/row.ts';
+import { totalsOf } from '../keeper/digest.ts';
 import type { Logger } from '../log.ts';
 import type { Conclusion } from './conclusion.ts';
-import { totalsOf } from './digest.ts';
 import type { EventInfo } from './event-info.ts';
 import type { Invocation } from './invocation.ts';
 import type { RunnerMetrics } from './metrics.ts';
@@ -45,6 +46,10 @@ export interface Recorded {
 /** Between two attempts to write what could not be written, in milliseconds. */
 const RETRY = 2000;
 
+type Reading = Pick<Subject, 'onCallerLoss' | 'held'>;
+type Named = Pick<JournalRow, 'id' | 'script' | 'token' | 'key' | 'ticket'>;
+type Registered = Pick<Recorded, 'run' | 'log'>;
+
 export class Ledger {
   readonly #parts: LedgerParts;
   /** Ends that the journal could not take, oldest first. */
@@ -57,43 +62,52 @@ export class Ledger {
 
   /** *accepted*: from here on the run is remembered. @throws Failure, and then nothing is left behind */
   record(id: string, subject: Subject, invocation: Invocation, { name: event, identity, ticket }: EventInfo): Recorded {
-    const { journal, spool, registry } = this.#parts;
+    const { journal, spool } = this.#parts;
     const { token, key, address, host, args, rerunOf } = invocation;
     this.#parts.retention.checkRoom();
     const stdin = spool.admit(id, invocation.stdin);
     const origin = { id, token, key, address, host, event, args, env: subject.env, rerun_of: rerunOf };
     const { subject: title, requester, stage } = ticket;
     const about = { ticket: ticket.id, subject: title, requester, stage, identity };
-    const what = {
-      script: subject.name,
-      sha256: subject.sha256,
-      timeout_ms: subject.timeout,
-      stdin: stdin.size,
-      stdin_sha256: stdin.sha256,
-    };
+    const { name: script, sha256, timeout: timeout_ms } = subject;
+    const what = { script, sha256, timeout_ms, stdin: stdin.size, stdin_sha256: stdin.sha256 };
     try {
       journal.insert({ ...origin, ...about, ...what, accepted: Date.now() });
     } catch (error) {
       spool.remove(id);
       throw error;
     }
-    const log = this.#parts.log.child({ run: id, script: subject.name, key, ...(ticket.id === '' ? {} : { ticket: ticket.id }) });
+    const recorded = this.#register({ id, script, token, key, ticket: ticket.id }, subject);
     const known = ticket.id === '' ? {} : { stage, requester };
-    log.info({ host, event, address, stdin: stdin.size, ...known }, 'run accepted');
-    const run = new Run(id, spool.folder(id), { token, key, onCallerLoss: subject.onCallerLoss, held: subject.held });
+    recorded.log.info({ host, event, address, stdin: stdin.size, ...known }, 'run accepted');
+    return { ...recorded, stdin, since: performance.now() };
+  }
+
+  /** A run of an earlier runner that goes on. */
+  readopt(row: JournalRow, reading: Reading): Registered {
+    const recorded = this.#register(row, reading);
+    recorded.log.warn('run taken over from an earlier runner');
+    return recorded;
+  }
+
+  #register({ id, script, token, key, ticket }: Named, { onCallerLoss, held }: Reading): Registered {
+    const { spool, registry } = this.#parts;
+    const log = this.#parts.log.child({ run: id, script, key, ...(ticket === '' ? {} : { ticket }) });
+    const run = new Run(id, spool.folder(id), { token, key, onCallerLoss, held });
     registry.add(run);
-    this.#parts.metrics.accepted(id, subject.name);
-    return { run, stdin, log, since: performance.now() };
+    this.#parts.metrics.accepted(id, script);
+    return { run, log };
   }
 
   /** The end: the journal first, then those who wait. A journal that cannot be written now is written as soon as it can. */
-  settle({ run, log }: Pick<Recorded, 'run' | 'log'>, { outcome, code, message, survivors, reply }: Conclusion): void {
+  settle({ run, log }: Registered, { outcome, code, message, survivors, reply }: Conclusion, onWritten?: () => void): void {
     const totals = totalsOf(run.measured('stdout'), run.measured('stderr'));
     const { stdout, stderr } = totals;
     const settlement = { outcome, code, ...totals, message, reply, ended: Date.now() };
     const write = (): void => {
       const place = this.#parts.journal.settle(run.id, settlement);
       this.#parts.registry.remove(run);
+      onWritten?.();
       log.info({ outcome, code, stdout, stderr, ...(message === '' ? {} : { reason: message }), ...place }, 'run ended');
     };
     this.#parts.metrics.ended(run.id, outcome, code);

@@ -8,25 +8,29 @@ import { EXIT_CANCELLED } from '../../protocol/outcomes.ts';
 import type { Catalog, Script } from '../catalog/catalog.ts';
 import type { Config } from '../config/config.ts';
 import { answersOnStdout } from '../hosts/reply.ts';
-import type { Pipes } from '../process/pipes.ts';
+import type { JournalRow } from '../journal/row.ts';
+import { removeEnding } from '../keeper/ending-file.ts';
+import type { Kept } from '../keeper/messages.ts';
+import { spoolFailure } from '../keeper/spool-file.ts';
 import { queuePatience, type Admission, type Job } from './admission.ts';
-import { conclude } from './conclusion.ts';
-import { execute } from './execution.ts';
+import { conclude, streamsOf, type Ending } from './conclusion.ts';
+import { endingOf, execute, obey } from './execution.ts';
 import { checkInput, inputOf } from './input.ts';
 import { earlierRun } from './earlier-run.ts';
 import { isTest, mayJoin, type Invocation } from './invocation.ts';
 import { eventInfo } from './event-info.ts';
+import type { KeeperLink } from './keeper-link.ts';
 import type { Ledger, LedgerParts, Recorded, Subject } from './ledger.ts';
+import { Memo, memoOf } from './memo.ts';
 import { planRun, type Plan } from './plan.ts';
-import { bootId } from './recovery.ts';
-import { spoolFailure } from './spool-file.ts';
-import { beginningOf } from './spool.ts';
-import { readSpool, type RunView } from './view.ts';
+import { bootId, treeOf } from './recovery.ts';
+import type { Content } from './spool.ts';
+import type { RunView } from './view.ts';
 
 export interface LifeParts extends LedgerParts {
   config: Config;
   catalog: Catalog;
-  pipes: Pipes;
+  keeper: KeeperLink;
   admission: Admission;
 }
 
@@ -132,15 +136,42 @@ export class Life {
     };
     this.#parts.metrics.started(run.id);
     this.#parts.journal.start(run.id, Date.now(), 0, ''); // from here on it may have effects, whether or not we live to see its process id
-    const ending = await execute(run, limits, input.stdin, this.#parts.pipes, (pid) => {
+    const memo = memoOf(script.manifest, invocation);
+    const ending = await execute(run, { ...limits, memo: JSON.stringify(memo) }, input.stdin, this.#parts, (pid) => {
       this.#parts.journal.start(run.id, Date.now(), pid, bootId());
       log.info({ pid, waited: Math.round(waited) }, 'script started');
     });
-    const streams = {
-      stdin: (most: number) => beginningOf(stdin, most),
-      stdout: (most: number) => (run.printed('stdout') === 0 ? Buffer.alloc(0) : readSpool(run.fileOf('stdout'), 0, most)),
+    this.#conclude(accepted, memo, ending, false);
+  }
+
+  /** Goes on with a run that an earlier runner has started and the keeper has kept. */
+  adopt(row: JournalRow, kept: Kept): void {
+    const { spool, keeper, admission, config } = this.#parts;
+    const memo = Memo.parse(JSON.parse(kept.memo));
+    const { 'on-caller-loss': onCallerLoss, kind } = memo.manifest;
+    const recorded = this.#ledger.readopt(row, { onCallerLoss, held: answersOnStdout(kind) });
+    const { run } = recorded;
+    const watch = {
+      onStarted: (pid: number) => this.#parts.journal.start(run.id, row.started ?? Date.now(), pid, bootId()),
+      onOutput: (lengths: Kept['lengths']) => run.grew(lengths),
     };
-    this.#ledger.settle(accepted, conclude(script.manifest, invocation, ending, streams));
+    run.grew(kept.lengths);
+    obey(run, keeper);
+    const goOn = async (): Promise<void> => {
+      const ended = await keeper.resume(kept, watch);
+      const ending = await endingOf(run, ended, { tree: treeOf(row), grace: config.defaults.grace }, spool);
+      this.#conclude({ ...recorded, stdin: spool.stored(row) }, memo, ending, true);
+    };
+    const { serialize } = memo.manifest;
+    admission.join({ ...jobOf({ name: row.script, manifest: { serialize } }, row.key, row.ticket), run: goOn });
+  }
+
+  #conclude(recorded: Pick<Recorded, 'run' | 'log'> & { stdin: Content }, memo: Memo, ending: Ending, adopted: boolean): void {
+    const { id } = recorded.run;
+    this.#ledger.settle(recorded, conclude(memo, ending, streamsOf(recorded.run, recorded.stdin)), () => {
+      this.#parts.keeper.settled(id);
+      if (adopted) removeEnding(this.#parts.spool.folder(id));
+    });
   }
 
   /** An error of ours before the script was started. */
@@ -160,7 +191,11 @@ function subjectOf({ name, sha256, manifest }: Script, { timeout, forwarded }: P
   return { name, sha256, timeout, onCallerLoss: manifest['on-caller-loss'], held: answersOnStdout(manifest.kind), env: forwarded };
 }
 
-function jobOf({ name, manifest }: Script, key: string, ticket: string): Omit<Job, 'run'> {
+function jobOf(
+  { name, manifest }: { name: string; manifest: { serialize?: 'ticket' | undefined; concurrency?: number | undefined } },
+  key: string,
+  ticket: string,
+): Omit<Job, 'run'> {
   const serial = manifest.serialize === 'ticket' && ticket !== '' ? ticket : undefined;
   return { script: name, key, scriptLimit: manifest.concurrency ?? Infinity, serial };
 }

@@ -10,10 +10,12 @@ import type { Config } from '../config/config.ts';
 import { rereadConfig } from '../config/reload.ts';
 import { Journal } from '../journal/journal.ts';
 import { lockState } from '../journal/lock.ts';
+import { KEEPER_SOCKET } from '../keeper/messages.ts';
 import { createLogger, type Logger } from '../log.ts';
-import { Pipes } from '../process/pipes.ts';
+import { startKeeper } from '../process/execute.ts';
 import { Acceptor, refuse } from '../wire/acceptor.ts';
 import { Admission } from './admission.ts';
+import { KeeperLink } from './keeper-link.ts';
 import { recover } from './recovery.ts';
 import { RunnerMetrics } from './metrics.ts';
 import { answer } from './routes.ts';
@@ -47,22 +49,24 @@ export async function startRunner(config: Config): Promise<RunningPart> {
   await takeSocket(config.socket);
   const journal = new Journal(path.join(config.state, 'journal.db'));
   const spool = new Spool(path.join(config.state, 'spool'));
-  const pipes = new Pipes();
+  const keeper = linkToKeeper(config);
   const catalog = new Catalog({ root: config.scripts, searchPath: config.path, settle: config.settle });
   const admission = new Admission(config.limits);
   const registry = new Registry(journal, spool);
   const metrics = new RunnerMetrics();
   const retention = new Retention({ config, log, journal, spool, registry });
-  const runner = new Runner({ config, log, journal, spool, catalog, pipes, admission, registry, retention, metrics });
-  await recover({ journal, spool, log, metrics }, config.defaults.grace);
-  await pipes.fill();
+  const runner = new Runner({ config, log, journal, spool, catalog, keeper, admission, registry, retention, metrics });
+  await recover({ journal, spool, log, metrics, keeper, adopt: (row, kept) => runner.adopt(row, kept) }, config.defaults.grace);
   const stopWatching = watchScripts(config.scripts, catalog, log);
   const stopRetention = retention.start();
   const sessions = new Set<Session>();
   const sizes = () => ({ readers: sessions.size, journal: journal.size, spool: retention.used });
   metrics.watch(config.state, () => ({ ...runner.status, ...config.limits, ...sizes() }));
   const server = createApi({ runner, catalog, log, sessions });
-  await listen(server, config.socket);
+  await listen(server, config.socket).catch(async (error: unknown) => {
+    await Promise.all([keeper.close(), stopWatching(), stopRetention()]);
+    throw error;
+  });
   log.info({ scripts: config.scripts, state: config.state }, 'runner ready');
 
   return {
@@ -77,12 +81,18 @@ export async function startRunner(config: Config): Promise<RunningPart> {
       await runner.drain(config.drain);
       await closeServer(server, sessions);
       await Promise.all([stopWatching(), stopRetention()]);
+      await keeper.close();
       journal.close();
       rmSync(config.socket, { force: true });
       unlock();
       log.info('runner stopped');
     },
   };
+}
+
+function linkToKeeper({ file, state, log }: Config): KeeperLink {
+  const socket = path.join(state, KEEPER_SOCKET);
+  return new KeeperLink(socket, () => startKeeper(process.argv[1] ?? '', ['keeper', '--config', file, '--socket', socket, '--log', log]));
 }
 
 interface ApiParts {

@@ -49,8 +49,9 @@ export class Registry {
 
   /** The run that a token began, unless it belongs to another key: a key reads its own runs, whoever may open the Unix socket reads all. */
   byToken(token: string, key: string): RunView | undefined {
-    const run = this.#byToken.get(token);
-    const row = run === undefined ? this.#journal.byToken(token) : undefined;
+    const known = this.#byToken.get(token);
+    const row = known === undefined ? this.#journal.byToken(token) : undefined;
+    const run = known ?? this.#byId.get(row?.id ?? ''); // one of an earlier runner, by a token that was the same event
     const owner = run?.key ?? row?.key;
     if (key !== LOCAL_KEY && key !== owner) return undefined;
     return run ?? (row === undefined ? undefined : this.forCaller(row));

@@ -1,15 +1,10 @@
 /** A run that goes on: its state, its streams, and those who wait for them. */
 import path from 'node:path';
 import type { Stream, Terminal } from '../../protocol/records.ts';
-import type { Measured } from './digest.ts';
-import { SpoolFile } from './spool-file.ts';
+import type { Measured } from '../keeper/digest.ts';
+import type { EndOrder } from '../keeper/messages.ts';
+import { SpoolFile } from '../keeper/spool-file.ts';
 import { readSpool, type RunView } from './view.ts';
-
-/** Why a run was ended before its script wanted to. */
-export interface EndOrder {
-  outcome: 'timed-out' | 'cancelled';
-  message: string;
-}
 
 export class Run implements RunView {
   readonly id: string;
@@ -17,7 +12,12 @@ export class Run implements RunView {
   /** Id of the key that began it. */
   readonly key: string;
   readonly onCallerLoss: 'finish' | 'kill';
+  /** Of an event, whose output is ours. A script's is the keeper's. */
   readonly #files: Record<Stream, SpoolFile>;
+  /** Bytes that the keeper has put into the spool. */
+  #kept: Record<Stream, number> = { stdout: 0, stderr: 0 };
+  /** What it was in the end. */
+  #totals: Record<Stream, Measured> | undefined;
   readonly #subscribers = new Set<() => void>();
   /** The script's stdout is an answer: callers get nothing of it before it was checked. */
   readonly #held: boolean;
@@ -50,12 +50,12 @@ export class Run implements RunView {
 
   /** Bytes that the script has printed. */
   printed(stream: Stream): number {
-    return this.#files[stream].length;
+    return this.#totals?.[stream].size ?? (this.#kept[stream] || this.#files[stream].length);
   }
 
   /** The same with their digest. */
   measured(stream: Stream): Measured {
-    return this.#files[stream].measured;
+    return this.#totals?.[stream] ?? this.#files[stream].measured;
   }
 
   length(stream: Stream): number {
@@ -76,6 +76,18 @@ export class Run implements RunView {
 
   append(stream: Stream, chunk: Buffer): void {
     this.#files[stream].append(chunk);
+    this.#tell();
+  }
+
+  /** The keeper has put more into the spool. */
+  grew(lengths: Record<Stream, number>): void {
+    this.#kept = lengths;
+    this.#tell();
+  }
+
+  /** The script has ended, and everything that it printed is in the spool. */
+  complete(totals: Record<Stream, Measured>): void {
+    this.#totals = totals;
     this.#tell();
   }
 

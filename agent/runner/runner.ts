@@ -6,6 +6,7 @@ import type { RunFilter } from '../journal/filter.ts';
 import type { KeyUse } from '../journal/key-uses.ts';
 import { EVENT_PREFIX, Events } from './events.ts';
 import type { JournalRow } from '../journal/row.ts';
+import type { Kept } from '../keeper/messages.ts';
 import { LOCAL_KEY, type Invocation } from './invocation.ts';
 import { Ledger } from './ledger.ts';
 import { Life, type LifeParts } from './life.ts';
@@ -111,6 +112,12 @@ export class Runner {
     }
   }
 
+  /** Goes on with a run of an earlier runner. Its callers are gone, and may come back. */
+  adopt(row: JournalRow, kept: Kept): void {
+    this.#life.adopt(row, kept);
+    this.callerLost(row);
+  }
+
   /** A caller said that it does not wait any longer. Others, for whom this is the same event, may. */
   callerGaveUp(view: RunView): void {
     const run = this.#parts.registry.liveById(view.id);
@@ -119,7 +126,7 @@ export class Runner {
   }
 
   /** A connection to the run was lost. It may come back within the resume window. */
-  callerLost(view: RunView): void {
+  callerLost(view: { id: string }): void {
     const run = this.#parts.registry.liveById(view.id);
     if (run?.onCallerLoss !== 'kill') return;
     setTimeout(() => {

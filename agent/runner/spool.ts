@@ -4,8 +4,8 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Failure } from '../../protocol/failures.ts';
 import type { Stream } from '../../protocol/records.ts';
-import { NOTHING, measure, measureFile, type Measured } from './digest.ts';
-import { SpoolFile, spoolFailure } from './spool-file.ts';
+import { NOTHING, measure, measureFile, type Measured } from '../keeper/digest.ts';
+import { SpoolFile, spoolFailure } from '../keeper/spool-file.ts';
 import { readSpool } from './view.ts';
 
 /** A stdin that is not longer stays in memory until the script has it. */
@@ -16,7 +16,12 @@ const INCOMING = 'incoming';
 const BLOCK = 4096;
 
 /** The whole stdin of an invocation. */
-export interface Stdin extends Measured {
+export interface Stdin extends Measured, Content {}
+
+/** Where it is. */
+export interface Content {
+  /** Bytes. */
+  size: number;
   /** All of it, if it is small. */
   bytes: Buffer | undefined;
   /** Its file, unless it is empty. */
@@ -55,6 +60,11 @@ export class Spool {
       this.remove(run);
       throw spoolFailure(error);
     }
+  }
+
+  /** The stdin of a run that an earlier runner has admitted. */
+  stored({ id, stdin: size }: { id: string; stdin: number }): Content {
+    return { size, bytes: undefined, file: size === 0 ? undefined : path.join(this.folder(id), 'stdin') };
   }
 
   /** The stdin of an earlier run, for a rerun. */
@@ -97,7 +107,7 @@ export function stdinFrom(bytes: Buffer): Stdin {
 }
 
 /** Up to `most` bytes from its beginning. */
-export function beginningOf({ size, bytes, file }: Stdin, most: number): Buffer {
+export function beginningOf({ size, bytes, file }: Content, most: number): Buffer {
   if (bytes !== undefined) return bytes.subarray(0, most);
   return file === undefined ? Buffer.alloc(0) : readSpool(file, 0, Math.min(size, most));
 }

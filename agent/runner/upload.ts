@@ -2,8 +2,8 @@
 import { readFileSync, rmSync, truncateSync } from 'node:fs';
 import { LIMITS } from '../../protocol/constants.ts';
 import { Failure } from '../../protocol/failures.ts';
-import { measureFile } from './digest.ts';
-import { SpoolFile } from './spool-file.ts';
+import { measureFile } from '../keeper/digest.ts';
+import { SpoolFile } from '../keeper/spool-file.ts';
 import { SMALL, stdinFrom, type Stdin } from './spool.ts';
 
 /** Many small messages are put together: each costs more than its bytes. */

@@ -4,7 +4,7 @@ import { Failure } from '../../protocol/failures.ts';
 import { Audit } from '../journal/audit.ts';
 import type { Head } from '../journal/chain.ts';
 import type { JournalRow } from '../journal/row.ts';
-import { measureFile, type Measured } from './digest.ts';
+import { measureFile, type Measured } from '../keeper/digest.ts';
 
 export interface Mismatch {
   /** Empty if it is no run's. */

@@ -1,7 +1,7 @@
 /** Starting, stopping, dying and coming back: nothing is lost that was accepted, and nothing is left running. */
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { once } from 'node:events';
 import path from 'node:path';
@@ -133,26 +133,84 @@ suite('a part of the agent that is killed', () => {
     });
   }
 
-  test('is started again: the runner, whose run is lost, its processes gone, its output kept', async () => {
-    const { begun } = gate(agent, 'stubborn', { stubborn: true });
+  /** Kills parts, the keeper first: it would note the death of the runner. */
+  function kill(...names: ('keeper' | 'runner')[]): number {
+    const pids = names.map((name) => agent.part(name) ?? 0);
+    for (const pid of pids) process.kill(pid, 'SIGKILL');
+    return pids.at(-1) ?? 0;
+  }
+
+  async function resume(token: string, stdout: number): Promise<Call> {
+    const call = await dial(agent);
+    call.send({ type: 'resume', token, stdout, stderr: 0, accept: ACCEPT });
+    return call;
+  }
+
+  test('is started again: the runner, whose run never noticed', async () => {
+    const { open, begun } = gate(agent, 'kept');
     const token = newToken();
-    const call = await begin(agent, 'stubborn', token);
-    const queued = call.run ?? '';
-    const runner = agent.part('runner');
-    assert.ok(runner !== undefined);
-    process.kill(runner, 'SIGKILL');
+    const call = await begin(agent, 'kept', token);
+    const runner = kill('runner');
     assert.equal(await soon('the close', call.closed), 1012);
     await restarted('runner', runner);
-    const resumed = await dial(agent);
-    resumed.send({ type: 'resume', token, stdout: 2, stderr: 0, accept: ACCEPT });
+    const resumed = await resume(token, 2);
+    await until('the rest of the first output', () => resumed.stdout.toString() === 'rst');
+    open();
     const terminal = await resumed.terminal();
-    assert.deepEqual([terminal.outcome, terminal.code, terminal.stdout], ['lost', EXIT_UNKNOWN, 5]);
-    assert.equal(resumed.stdout.toString(), 'rst');
+    assert.deepEqual([terminal.outcome, terminal.code, terminal.stdout], ['exited', 0, 11]);
+    assert.equal(resumed.stdout.toString(), 'rstsecond');
     await resumed.ack();
-    assert.ok(!begun().map(Number).some(isAlive));
-    assert.deepEqual([(await agent.run(queued)).outcome, begun().length], ['lost', 1]);
-    assert.equal((await invoke(agent, { script: 'stubborn', token })).terminal.outcome, 'lost', 'the same token never runs it again');
+    assert.equal((await invoke(agent, { script: 'kept', token })).stdout.toString(), 'firstsecond');
+    assert.equal(begun().length, 1, 'the same token never runs it again');
   });
+  test('is started again: the runner, in whose absence the script ended, and the keeper too', async () => {
+    const { open } = gate(agent, 'ends-alone');
+    const token = newToken();
+    const call = await begin(agent, 'ends-alone', token);
+    const keeper = agent.part('keeper') ?? 0;
+    const runner = kill('runner');
+    open();
+    await until('the keeper has nothing more to keep', () => !isAlive(keeper));
+    await restarted('runner', runner);
+    const resumed = await resume(token, 5);
+    const terminal = await resumed.terminal();
+    assert.deepEqual([terminal.outcome, terminal.code, terminal.stdout], ['exited', 0, 11]);
+    assert.equal(resumed.stdout.toString(), 'second');
+    await resumed.ack();
+    assert.deepEqual(readdirSync(path.dirname(agent.spoolFile(call.run ?? '', 'stdout'))), ['stdout']);
+  });
+  test('is started again: the runner, and a run of its predecessor can be cancelled, or time out', async () => {
+    agent.script('endless.sh', '#!/bin/bash\nprintf first\nexec sleep 100\n');
+    agent.script('limited.sh', '#!/bin/bash\nprintf first\nexec sleep 100\n', { manifest: 'timeout: 4s\n' });
+    const endless = await begin(agent, 'endless');
+    const token = newToken();
+    await begin(agent, 'limited', token);
+    await restarted('runner', kill('runner'));
+    assert.equal((await agent.command(['runs', 'cancel'], [endless.run ?? ''])).code, 0);
+    await until('the end', async () => (await agent.run(endless.run ?? '')).outcome === 'cancelled');
+    assert.equal((await (await resume(token, 5)).terminal()).outcome, 'timed-out');
+    assert.deepEqual(processesNaming(endless.run ?? ''), []);
+  });
+  for (const parts of [['keeper'], ['keeper', 'runner']] as const) {
+    test(`is started again: ${parts.join(' and ')}; the run is lost, its processes gone, its output kept`, async () => {
+      const name = `stubborn-${parts.length}`;
+      const { begun } = gate(agent, name, { stubborn: true });
+      const token = newToken();
+      const call = await begin(agent, name, token);
+      const killed = kill(...parts);
+      if (parts.length === 2) await restarted('runner', killed);
+      await until('the end of the run', async () => (await agent.run(call.run ?? '')).outcome !== null);
+      const resumed = await resume(token, 2);
+      const terminal = await resumed.terminal();
+      assert.deepEqual([terminal.outcome, terminal.code, terminal.stdout], ['lost', EXIT_UNKNOWN, 5]);
+      assert.equal(resumed.stdout.toString(), 'rst');
+      await resumed.ack();
+      assert.deepEqual([begun().length, begun().map(Number).some(isAlive)], [1, false]);
+      assert.equal((await invoke(agent, { script: name, token })).terminal.outcome, 'lost', 'the same token never runs it again');
+      agent.script('next.sh', '#!/bin/bash\necho next\n');
+      assert.equal((await invoke(agent, { script: 'next' })).stdout.toString(), 'next\n');
+    });
+  }
   test('while it is away, its callers are told to try later', async () => {
     const runner = agent.part('runner');
     assert.ok(runner !== undefined);
@@ -182,7 +240,7 @@ suite('a part of the agent that is killed', () => {
     }
     assert.doesNotMatch(agent.stderr.slice(agent.stderr.lastIndexOf('ready')), /EPIPE/);
   });
-  test('takes nobody with it: where serve itself is killed, both parts stop', async () => {
+  test('takes nobody with it: where serve itself is killed, all parts stop', async () => {
     process.kill(agent.pid, 'SIGKILL');
     assert.equal(await agent.ended(), null);
     agent.assertNothingLeft();

@@ -1,4 +1,5 @@
 /** Load on a server: so many callers at once, each starting its next call when the last one has ended. */
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { WebSocket } from 'ws';
@@ -73,4 +74,18 @@ export function hookCall(url: string): Call {
 
 function isStream(value: unknown): value is NodeJS.ReadableStream {
   return typeof value === 'object' && value !== null && 'resume' in value;
+}
+
+/** What every other way is measured against: a bare start with pipes, and nothing else. */
+export function spawnTrue(): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn('/bin/true', { stdio: 'pipe' });
+    child.stdin.end();
+    child.stdout.resume();
+    child.stderr.resume();
+    child.once('error', reject);
+    child.once('close', () => {
+      resolve();
+    });
+  });
 }

@@ -38,7 +38,7 @@ suite('what becomes of a call when a part of the agent is lost', () => {
   });
   after(() => agent.close());
 
-  function pidOf(part: 'front' | 'runner'): number {
+  function pidOf(part: 'front' | 'runner' | 'keeper'): number {
     const pid = agent.part(part);
     assert.ok(pid !== undefined, `there is no ${part}`);
     return pid;
@@ -47,7 +47,8 @@ suite('what becomes of a call when a part of the agent is lost', () => {
   /** Waits until another front listens. */
   async function frontAfter(old: number): Promise<void> {
     await until('another front', () => (agent.part('front') ?? old) !== old);
-    for (const url of Object.values(agent.urls)) await until(`somebody listens on ${url}`, () => isListening(Number(new URL(url).port)));
+    for (const url of [agent.urls.wss, agent.urls.ws])
+      await until(`somebody listens on ${url}`, () => isListening(Number(new URL(url).port)));
   }
 
   test('the front is killed: every stub goes on where it was, the script runs once', async () => {
@@ -81,7 +82,29 @@ suite('what becomes of a call when a part of the agent is lost', () => {
     assert.equal(readFileSync(`${base}.ledger`, 'utf8'), 'run\n');
   });
 
-  test('the runner is killed: 125, never success, the stub says so, and the script is ended', async () => {
+  test('the runner is killed, again and again: every stub gets every byte and the exit code, the script runs once', async () => {
+    const calls = (['wss', 'ws', 'wss', 'ws'] as const).map((transport, index) => {
+      const base = path.join(agent.dir, `count-runner-${index}`);
+      return { base, call: stubs[transport].start(['count', base], { stdin: 'the end' }) };
+    });
+    for (const { call } of calls) await call.printed('half');
+    for (const { base } of calls.slice(0, 2)) {
+      const runner = pidOf('runner');
+      process.kill(runner, 'SIGKILL');
+      writeFileSync(`${base}.go`, ''); // prints and ends while no runner is there
+      await until('another runner', () => (agent.part('runner') ?? runner) !== runner);
+    }
+    for (const { base } of calls.slice(2)) writeFileSync(`${base}.go`, '');
+    for (const { base, call } of calls) {
+      const { code, stdout, stderr } = await call.end();
+      assert.equal(code, 9, stderr.slice(-500));
+      assert.equal(stdout.toString(), STDOUT);
+      assert.ok(stderr.startsWith(STDERR), stderr.slice(-500));
+      assert.equal(readFileSync(`${base}.ledger`, 'utf8'), 'run\n');
+    }
+  });
+
+  test('the keeper is killed: 125, never success, the stub says so, and the script is ended', async () => {
     const calls = (['wss', 'ws'] as const).map((transport) => stubs[transport].start(['count', path.join(agent.dir, transport)]));
     for (const call of calls) await call.printed('half');
     const runs = await agent.runs('limit=2');
@@ -89,8 +112,7 @@ suite('what becomes of a call when a part of the agent is lost', () => {
       runs.map(({ outcome }) => outcome),
       [null, null],
     );
-    const runner = pidOf('runner');
-    process.kill(runner, 'SIGKILL');
+    process.kill(pidOf('keeper'), 'SIGKILL');
     for (const call of calls) {
       const { code, stdout, stderr } = await call.end();
       assert.equal(code, 125, stderr.slice(-500));

@@ -295,8 +295,8 @@ export class TestAgent {
     rmSync(path.dirname(this.dir), { recursive: true, force: true, maxRetries: 5 });
   }
 
-  /** The process id of the front or the runner. */
-  part(name: 'front' | 'runner'): number | undefined {
+  /** The process id of a part. */
+  part(name: 'front' | 'runner' | 'keeper'): number | undefined {
     return this.#parts().find((pid) => commandOf(pid).includes(` ${name} --config ${this.config}`) && isAlive(pid));
   }
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { before, suite, test } from 'node:test';
-import { startScript } from '../../../agent/process/execute.ts';
 import { Pipes, type Pipe } from '../../../agent/process/pipes.ts';
+import { startScript } from '../../../agent/process/script.ts';
 import { Failure } from '../../../protocol/failures.ts';
 import { descriptorsOf } from '../../helpers/processes.ts';
 import { soon, until } from '../../helpers/wait.ts';

@@ -6,7 +6,6 @@ import pino from 'pino';
 import { Catalog } from '../../../agent/catalog/catalog.ts';
 import { loadConfig } from '../../../agent/config/config.ts';
 import { Journal } from '../../../agent/journal/journal.ts';
-import { Pipes } from '../../../agent/process/pipes.ts';
 import { Admission } from '../../../agent/runner/admission.ts';
 import { recover } from '../../../agent/runner/recovery.ts';
 import { RunnerMetrics } from '../../../agent/runner/metrics.ts';
@@ -15,6 +14,7 @@ import { Retention } from '../../../agent/runner/retention.ts';
 import { Runner } from '../../../agent/runner/runner.ts';
 import { Spool, stdinFrom } from '../../../agent/runner/spool.ts';
 import { newFolder } from '../../helpers/folder.ts';
+import { linkToKeeper } from '../../helpers/keeper.ts';
 import { processesNaming } from '../../helpers/processes.ts';
 import { newToken } from '../../helpers/stub.ts';
 import { until } from '../../helpers/wait.ts';
@@ -35,7 +35,9 @@ suite('the life of a run', () => {
   const log = pino({ level: 'silent' });
   const journal = new WatchfulJournal(path.join(folder, 'state/journal.db'));
   const spool = new Spool(path.join(folder, 'state/spool'));
-  after(() => {
+  const keeper = linkToKeeper(folder);
+  after(async () => {
+    await keeper.close();
     journal.close();
     rmSync(folder, { recursive: true });
   });
@@ -50,7 +52,7 @@ suite('the life of a run', () => {
       metrics: new RunnerMetrics(),
       ...{ config: config.value, log, journal, spool },
       catalog: new Catalog({ root: folder, searchPath: config.value.path, settle: 0 }),
-      pipes: new Pipes(),
+      keeper,
       admission: new Admission(config.value.limits),
       registry,
       retention: new Retention({ config: config.value, log, journal, spool, registry }),
@@ -82,7 +84,8 @@ suite('the life of a run', () => {
     };
     for (const id of ['announced', 'queued']) journal.insert({ ...row, id, token: id });
     journal.start('announced', 2, 0, '');
-    await recover({ journal, spool, log, metrics: new RunnerMetrics() }, 100);
+    const adopt = () => assert.fail('nothing was kept');
+    await recover({ journal, spool, log, metrics: new RunnerMetrics(), keeper, adopt }, 100);
     assert.deepEqual(
       ['announced', 'queued'].map((id) => journal.byId(id)?.outcome),
       ['lost', 'refused'],

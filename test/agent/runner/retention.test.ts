@@ -5,7 +5,7 @@ import { afterEach, beforeEach, suite, test } from 'node:test';
 import pino from 'pino';
 import { z } from 'zod';
 import { Journal } from '../../../agent/journal/journal.ts';
-import { measure, totalsOf } from '../../../agent/runner/digest.ts';
+import { measure, totalsOf } from '../../../agent/keeper/digest.ts';
 import { Registry } from '../../../agent/runner/registry.ts';
 import { Retention } from '../../../agent/runner/retention.ts';
 import { Run } from '../../../agent/runner/run.ts';

@@ -7,7 +7,6 @@ import pino from 'pino';
 import { Catalog } from '../../../agent/catalog/catalog.ts';
 import { loadConfig } from '../../../agent/config/config.ts';
 import { Journal } from '../../../agent/journal/journal.ts';
-import { Pipes } from '../../../agent/process/pipes.ts';
 import { Admission } from '../../../agent/runner/admission.ts';
 import { RunnerMetrics } from '../../../agent/runner/metrics.ts';
 import { Registry } from '../../../agent/runner/registry.ts';
@@ -18,6 +17,7 @@ import { Spool } from '../../../agent/runner/spool.ts';
 import { INTERVALS } from '../../../protocol/constants.ts';
 import { exitCodeOf } from '../../../protocol/failures.ts';
 import { newFolder } from '../../helpers/folder.ts';
+import { linkToKeeper } from '../../helpers/keeper.ts';
 import { newToken, startMessage } from '../../helpers/stub.ts';
 import { until } from '../../helpers/wait.ts';
 import { FakeConnection } from './fake-connection.ts';
@@ -25,12 +25,14 @@ import { FakeConnection } from './fake-connection.ts';
 suite('a connection to the runner', () => {
   const folder = newFolder();
   const log = pino({ level: 'silent' });
+  const keeper = linkToKeeper(folder);
   let journal: Journal;
   let runner: Runner;
   let connection: FakeConnection;
   let session: Session;
 
-  before(() => {
+  before(async () => {
+    await keeper.open(); // in real time
     const file = path.join(folder, 'agent.yaml');
     writeFileSync(file, 'names: [a]\nlisten: { plaintext: ["a:0"] }\nscripts: .\nsettle: 0ms\n');
     writeFileSync(path.join(folder, 'hello.sh'), '#!/bin/bash\nprintf hello\n', { mode: 0o755 });
@@ -42,7 +44,7 @@ suite('a connection to the runner', () => {
     const parts = {
       ...{ config: config.value, log, journal, spool },
       catalog: new Catalog({ root: folder, searchPath: config.value.path, settle: 0 }),
-      pipes: new Pipes(),
+      keeper,
       metrics: new RunnerMetrics(),
       admission: new Admission(config.value.limits),
       registry,
@@ -50,7 +52,9 @@ suite('a connection to the runner', () => {
     };
     runner = new Runner(parts);
   });
-  after(() => {
+  after(async () => {
+    await until('no run goes on', () => runner.status.running === 0);
+    await keeper.close();
     journal.close();
     rmSync(folder, { recursive: true });
   });

@@ -1,8 +1,8 @@
 /** The three pipes of a script, our ends of them as streams. */
-import { closeSync, createReadStream, openSync, readSync } from 'node:fs';
+import { closeSync, createReadStream, openSync, readFileSync, readSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Pipe, Pipes } from '../process/pipes.ts';
-import type { Stdin } from './spool.ts';
+import type { StartOrder } from './messages.ts';
 
 /** More than a pipe can hold (1 MiB, pipe(7), /proc/sys/fs/pipe-max-size): what a script wrote before it exited is within it. */
 const PIPE_MAX = 1024 * 1024;
@@ -52,6 +52,11 @@ export class OutputPipe {
   }
 }
 
+/** A stdin that is not longer is written at once. */
+const SMALL = 64 * 1024;
+
+type Stdin = StartOrder['stdin'];
+
 /** Descriptors for the child, and our ends. */
 export interface Stdio {
   child: [number, number, number];
@@ -81,7 +86,7 @@ export async function openStdio(pipes: Pipes, stdin: Stdin): Promise<Stdio> {
     return { read, write };
   };
   try {
-    const input = stdin.size === 0 ? undefined : keep(await pipes.inward(), 'read');
+    const input = stdin === null ? undefined : keep(await pipes.inward(), 'read');
     if (input === undefined) theirs.push(openSync('/dev/null', 'r'));
     const stdout = keep(await pipes.outward(), 'write');
     const stderr = keep(await pipes.outward(), 'write');
@@ -100,12 +105,12 @@ export async function openStdio(pipes: Pipes, stdin: Stdin): Promise<Stdio> {
 }
 
 function feed(input: Pipe | undefined, stdin: Stdin): () => void {
-  if (input === undefined) return () => undefined;
+  if (input === undefined || stdin === null) return () => undefined;
   const socket = new Socket({ fd: input.write, readable: false, writable: true });
   socket.on('error', () => undefined); // EPIPE: the script does not want to read more
-  if (stdin.bytes !== undefined) {
-    socket.end(stdin.bytes);
-  } else if (stdin.file !== undefined) {
+  if (stdin.size <= SMALL) {
+    socket.end(readFileSync(stdin.file));
+  } else {
     const source = createReadStream(stdin.file, { highWaterMark: 256 * 1024 });
     source.on('error', () => socket.destroy());
     socket.once('close', () => source.destroy());
