@@ -34,10 +34,11 @@ export async function keep(args: string[]): Promise<void> {
     keeper.endAll();
   });
   process.once('disconnect', () => {
-    keeper.leaveIfIdle();
+    keeper.leaveIfIdle(); // who started us is gone, perhaps before it came
   });
   await keeper.left;
   server.close();
+  if (process.connected) process.disconnect();
 }
 
 class Keeper {
@@ -82,7 +83,7 @@ class Keeper {
   }
 
   leaveIfIdle(): void {
-    if (this.#runner !== undefined || process.connected) return;
+    if (this.#runner !== undefined) return;
     if ([...this.#runs.values()].every(({ ended }) => ended !== null)) this.#leave();
   }
 

@@ -64,11 +64,12 @@ export class KeeperLink {
     this.#send({ type: 'settled', run });
   }
 
-  /** The keeper ends, unless a script goes on. */
+  /** The keeper ends, unless a script goes on. Resolves when it has let go of us. */
   async close(): Promise<void> {
     this.#closed = true;
     const connection = await this.#connection?.catch(() => undefined);
-    connection?.end();
+    if (connection === undefined || connection.destroyed) return;
+    await once(connection.end(), 'close');
   }
 
   #watch(run: string, watch: Watch): Promise<Ended | undefined> {

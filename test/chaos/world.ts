@@ -219,7 +219,7 @@ export class World {
 
   /** Processes of runs that have ended, or of stubs. They get a moment: what was killed has to be reaped. */
   async orphans(): Promise<number[]> {
-    const parts = new Set([this.agent.pid, this.agent.part('front'), this.agent.part('runner')]);
+    const parts = new Set([this.agent.pid, this.agent.part('front'), this.agent.part('runner'), this.agent.part('keeper')]);
     let left: number[] = [];
     for (let tries = 0; tries < 100; tries += 1) {
       left = processesNaming(this.agent.dir).filter((pid) => !parts.has(pid) && isAlive(pid));
