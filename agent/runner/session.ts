@@ -17,7 +17,7 @@ import type { RunView } from './view.ts';
 type State =
   | { name: 'opening' }
   | { name: 'uploading'; start: Start; upload: Upload }
-  | { name: 'submitting' }
+  | { name: 'submitting'; cancelled: boolean }
   | { name: 'reading'; view: RunView; reader: Reader }
   | { name: 'settled'; view: RunView | undefined };
 
@@ -97,6 +97,7 @@ export class Session {
         return;
       case 'cancel':
         if (state.name === 'opening') throw this.#outOfOrder('cancel');
+        if (state.name === 'submitting') state.cancelled = true; // the script may have started, and there is no view of it yet
         if (state.name === 'reading') {
           state.reader.stop();
           this.#runner.callerGaveUp(state.view);
@@ -111,12 +112,14 @@ export class Session {
   }
 
   async #submit(start: Start, upload: Upload, size: number): Promise<void> {
-    this.#state = { name: 'submitting' };
+    const submitting = { name: 'submitting' as const, cancelled: false };
+    this.#state = submitting;
     this.#expectNothing();
     try {
       this.#runner.noteCaller(start.caller);
       const view = await this.#runner.submit(invocationOf(start, await upload.finish(size)));
-      if (this.#connection.open && this.#isSubmitting()) this.#read(view, start.accept, START);
+      if (submitting.cancelled) this.#runner.callerGaveUp(view);
+      else if (this.#connection.open && this.#isSubmitting()) this.#read(view, start.accept, START);
       else this.#runner.callerLost(view);
     } catch (error) {
       this.#refuse(error);

@@ -151,6 +151,18 @@ suite('a connection to the runner', () => {
     await until('the end of the run', () => journal.byToken(token)?.outcome);
     assert.deepEqual(types(), ['terminal']);
   });
+  test('that cancels while its run is being accepted ends the run at once, as a later cancel would', async () => {
+    writeFileSync(path.join(folder, 'endless.sh'), '#!/bin/bash\nexec sleep 600\n', { mode: 0o755 });
+    writeFileSync(path.join(folder, 'endless.yaml'), 'on-caller-loss: kill\n', { mode: 0o644 });
+    mock.timers.reset();
+    const token = newToken();
+    connection.receive(startMessage({ script: 'endless', token }));
+    connection.receive({ type: 'end', stdin: 0 });
+    connection.receive({ type: 'cancel' });
+    connection.vanish(1000);
+    await until('the end of the run', () => journal.byToken(token)?.outcome ?? undefined);
+    assert.equal(journal.byToken(token)?.outcome, 'cancelled');
+  });
   test('is refused with draining when the runner stops before its request is complete', () => {
     beginUpload();
     session.stop();
