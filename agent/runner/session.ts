@@ -118,7 +118,8 @@ export class Session {
     try {
       this.#runner.noteCaller(start.caller);
       const view = await this.#runner.submit(invocationOf(start, await upload.finish(size)));
-      if (submitting.cancelled) this.#runner.callerGaveUp(view);
+      // By setImmediate, because the runner itself counts as a reader until then (Runner.submit).
+      if (submitting.cancelled) setImmediate(() => this.#runner.callerGaveUp(view));
       else if (this.#connection.open && this.#isSubmitting()) this.#read(view, start.accept, START);
       else this.#runner.callerLost(view);
     } catch (error) {
