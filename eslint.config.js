@@ -8,6 +8,24 @@ const nodeGlobals = Object.fromEntries(
   ['Buffer', 'URL', 'clearTimeout', 'console', 'fetch', 'process', 'setTimeout'].map((name) => [name, 'readonly']),
 );
 
+/** What the web page may use. */
+const browserGlobals = Object.fromEntries(
+  [
+    ...[
+      'AbortController',
+      'FormData',
+      'TextDecoder',
+      'TextDecoderStream',
+      'URLSearchParams',
+      'addEventListener',
+      'atob',
+      'clearTimeout',
+      'confirm',
+    ],
+    ...['document', 'fetch', 'localStorage', 'location', 'removeEventListener', 'requestAnimationFrame', 'setTimeout'],
+  ].map((name) => [name, 'readonly']),
+);
+
 /** node:test runs what these return, so that nothing has to await them. */
 const nodeTest = [{ from: 'package', package: 'node:test', name: ['test', 'describe', 'suite', 'it'] }];
 
@@ -59,5 +77,9 @@ export default defineConfig(
     files: ['**/*.js', '**/*.mjs', '**/*.cjs'],
     extends: [tseslint.configs.disableTypeChecked],
     languageOptions: { globals: nodeGlobals },
+  },
+  {
+    files: ['agent/admin/page/*.js'],
+    languageOptions: { globals: browserGlobals },
   },
 );

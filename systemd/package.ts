@@ -16,7 +16,20 @@ const BUNDLE = 'agent/bundle/mediator-agent.js';
 /** ESM has no `require`, and CommonJS packages in the bundle ask it for Node's own modules. */
 const BANNER = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
 
-const FILES = ['README.md', 'LICENSE', 'mediator', 'protocol/README.md', 'scripts', 'systemd'];
+/** The page of the admin listener: its code becomes one file, the rest is taken as it is. */
+const PAGE = 'agent/admin/page';
+
+const FILES = [
+  'README.md',
+  'LICENSE',
+  'mediator',
+  'protocol/README.md',
+  'scripts',
+  'systemd',
+  `${PAGE}/index.html`,
+  `${PAGE}/style.css`,
+  `${PAGE}/icon.svg`,
+];
 /** Found at run time: TypeScript scripts are run by tsx where it is installed, else by Node alone. */
 const EXTERNAL = ['tsx'];
 
@@ -49,7 +62,21 @@ const { metafile } = await build({
   logLevel: 'warning',
 });
 checkDepth(metafile);
-writeFileSync(path.join(target, 'THIRD-PARTY-LICENSES'), licences(metafile));
+const page = await build({
+  entryPoints: [path.join(ROOT, PAGE, 'app.js')],
+  outfile: path.join(target, PAGE, 'app.js'),
+  absWorkingDir: ROOT,
+  bundle: true,
+  format: 'esm',
+  preserveSymlinks: true,
+  metafile: true,
+  legalComments: 'none',
+  logLevel: 'warning',
+});
+writeFileSync(
+  path.join(target, 'THIRD-PARTY-LICENSES'),
+  licences({ ...metafile, inputs: { ...metafile.inputs, ...page.metafile.inputs } }),
+);
 writeFileSync(
   path.join(target, 'package.json'),
   `${JSON.stringify({ name: 'mediator-agent', version, type: 'module', engines }, null, 2)}\n`,
@@ -80,7 +107,7 @@ function licences({ inputs }: Metafile): string {
 }
 
 function licenceOf(folder: string): string {
-  const about = z.object({ name: z.string(), version: z.string(), license: z.string(), author: z.unknown() });
+  const about = z.object({ name: z.string(), version: z.string(), license: z.string(), author: z.unknown().optional() });
   const parsed = about.parse(JSON.parse(readFileSync(path.join(ROOT, folder, 'package.json'), 'utf8')));
   const file = readdirSync(path.join(ROOT, folder)).find((entry) => /^(licen[cs]e|copying)/i.test(entry));
   const text =

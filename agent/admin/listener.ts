@@ -5,6 +5,8 @@ import { isLoopback, type Address } from '../config/address.ts';
 import type { Logger } from '../log.ts';
 import { exchange } from '../wire/runner-api.ts';
 import { Access, checkOrigin } from './access.ts';
+import { answerApi, type ApiParts, type KeySummary } from './api.ts';
+import { Assets } from './assets.ts';
 import { mergeMetrics } from './metrics.ts';
 
 /** Before another attempt to listen, in milliseconds. */
@@ -18,6 +20,8 @@ export interface AdminParts {
   token: string;
   /** Names by which browsers may call, besides those of loopback. */
   names: () => string[];
+  /** Keys without their secrets. */
+  keys: () => KeySummary[];
   /** The runner's socket. */
   socket: string;
   /** The front's own numbers. */
@@ -31,9 +35,19 @@ export interface AdminParts {
 export function startAdmin(parts: AdminParts): Promise<number | undefined> {
   const { server, address, log } = parts;
   const access = new Access(parts.token);
+  const assets = new Assets();
+  let listening = address.port;
+  const api: ApiParts = {
+    ...{ socket: parts.socket, access, keys: parts.keys, secure: !isLoopback(address) },
+    cookie: () => `mediator-${listening}`,
+    note: (action, run, by) => {
+      log.info({ action, run, address: by }, 'by the page');
+    },
+  };
   server.maxConnections = 256;
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    void answer(request, response, parts, access);
+    setHeaders(response, assets);
+    void answer(request, response, parts, { assets, api });
   });
   return new Promise((resolve) => {
     const listen = (): void => {
@@ -48,6 +62,7 @@ export function startAdmin(parts: AdminParts): Promise<number | undefined> {
     server.on('listening', () => {
       const at = server.address();
       const port = at === null || typeof at === 'string' ? address.port : at.port;
+      listening = port;
       log.info({ host: address.host, port }, 'admin listener ready');
       resolve(port);
     });
@@ -55,10 +70,16 @@ export function startAdmin(parts: AdminParts): Promise<number | undefined> {
   });
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, parts: AdminParts, access: Access): Promise<void> {
+/** The page and its API. */
+interface Page {
+  assets: Assets;
+  api: ApiParts;
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, parts: AdminParts, page: Page): Promise<void> {
   try {
     checkOrigin(request, new Set([...LOOPBACK, parts.address.host, ...parts.names()]));
-    await route(request, response, parts, access);
+    await route(request, response, parts, page);
   } catch (error) {
     const { code, message } = Failure.from(error);
     const status = code === 'unknown-run' || code === 'no-such-script' || code === 'not-found' ? 404 : statusOf(code);
@@ -68,7 +89,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, parts:
   }
 }
 
-async function route(request: IncomingMessage, response: ServerResponse, parts: AdminParts, access: Access): Promise<void> {
+async function route(request: IncomingMessage, response: ServerResponse, parts: AdminParts, { assets, api }: Page): Promise<void> {
   const { pathname } = new URL(request.url ?? '/', 'http://admin');
   switch (`${request.method ?? ''} ${pathname}`) {
     case 'GET /healthz':
@@ -80,11 +101,19 @@ async function route(request: IncomingMessage, response: ServerResponse, parts: 
       return;
     }
     case 'GET /metrics':
-      if (!isLoopback(parts.address)) access.checkToken(bearerOf(request), request.socket.remoteAddress ?? '', Date.now());
+      if (!isLoopback(parts.address)) api.access.checkToken(bearerOf(request), request.socket.remoteAddress ?? '', Date.now());
       send(response, 200, 'text/plain; version=0.0.4; charset=utf-8', await collect(parts));
       return;
-    default:
-      throw new Failure('not-found', `nothing is served at ${pathname}`);
+    default: {
+      if (pathname.startsWith('/api/')) {
+        const value = await answerApi(request, response, api);
+        if (value !== undefined) send(response, 200, 'application/json', `${JSON.stringify(value)}\n`);
+        return;
+      }
+      const asset = request.method === 'GET' ? assets.of(pathname) : undefined;
+      if (asset === undefined) throw new Failure('not-found', `nothing is served at ${pathname}`);
+      send(response, 200, asset.type, asset.body);
+    }
   }
 }
 
@@ -99,6 +128,19 @@ function bearerOf({ headers }: IncomingMessage): string {
   return /^Bearer (\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? '';
 }
 
-function send(response: ServerResponse, status: number, type: string, body: string): void {
-  response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }).end(body);
+function setHeaders(response: ServerResponse, { policy }: Assets): void {
+  const headers = {
+    'content-security-policy': policy,
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    'x-frame-options': 'DENY',
+    'referrer-policy': 'no-referrer',
+    'cross-origin-opener-policy': 'same-origin',
+    'cross-origin-resource-policy': 'same-origin',
+  };
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+}
+
+function send(response: ServerResponse, status: number, type: string, body: string | Buffer): void {
+  response.writeHead(status, { 'content-type': type }).end(body);
 }

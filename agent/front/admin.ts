@@ -2,10 +2,13 @@
 import { createServer, type Server } from 'node:http';
 import { INTERVALS, LIMITS } from '../../protocol/constants.ts';
 import { startAdmin } from '../admin/listener.ts';
+import type { KeySummary } from '../admin/api.ts';
 import { readToken } from '../admin/token.ts';
 import { isLoopback } from '../config/address.ts';
 import type { Config } from '../config/config.ts';
+import type { Key } from '../config/keys.ts';
 import type { Logger } from '../log.ts';
+import type { Gate } from './gate.ts';
 import type { FrontMetrics } from './metrics.ts';
 import { createTlsServer, type readTls } from './tls.ts';
 
@@ -19,7 +22,7 @@ export interface Admin {
 }
 
 /** Nothing, if agent.yaml does not ask for it. @throws Failure if its token cannot be used */
-export async function openAdmin(config: Config, metrics: FrontMetrics, log: Logger): Promise<Admin | undefined> {
+export async function openAdmin(config: Config, gate: Gate, metrics: FrontMetrics, log: Logger): Promise<Admin | undefined> {
   if (config.admin === undefined) return undefined;
   const { listen: address, 'token-file': tokenFile } = config.admin;
   const token = readToken(tokenFile);
@@ -28,6 +31,7 @@ export async function openAdmin(config: Config, metrics: FrontMetrics, log: Logg
   const port = await startAdmin({
     ...{ server, address, token, log },
     names: () => config.names,
+    keys: () => gate.keys.map(withoutSecret),
     socket: config.socket,
     metrics: () => metrics.all.render(),
   });
@@ -40,6 +44,11 @@ export async function openAdmin(config: Config, metrics: FrontMetrics, log: Logg
       server.closeAllConnections();
     },
   };
+}
+
+/** For the page. */
+function withoutSecret(key: Key): KeySummary {
+  return Object.fromEntries(Object.entries(key).filter(([field]) => field !== 'secret'));
 }
 
 /** Its users have a token, and browsers ask their users oddly for certificates. */

@@ -47,7 +47,7 @@ export async function startFront(config: Config): Promise<Front> {
     metrics.dropped();
   });
   addProcessMetrics(metrics.all, 'front', version());
-  const admin = await openAdmin(config, metrics, log);
+  const admin = await openAdmin(config, gate, metrics, log);
   try {
     await listeners.open(config, { gate, lobby, upstream, config, log, metrics });
   } catch (error) {

@@ -1,7 +1,11 @@
-/** The journal: the database of runs. A run is in it before its script starts, and is settled in it before a reader hears of its end. */
+/**
+ * The journal: the database of runs. A run is in it before its script starts, and is settled in it before a reader hears of its end.
+ * Long because every statement on its tables stands here, but for those of retention.
+ */
 import { mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
+import { z } from 'zod';
 import { lastLink, putIntoChain, type Head } from './chain.ts';
 import { queryOf, type RunFilter } from './filter.ts';
 import { Flusher } from './flush.ts';
@@ -9,6 +13,11 @@ import { KeyUses } from './key-uses.ts';
 import { migrate, transaction, write } from './schema.ts';
 import { Pruning } from './pruning.ts';
 import { Row, type JournalRow, type NewRow, type Settlement } from './row.ts';
+
+const TALLY = `SELECT count(*) AS runs, count(*) FILTER (WHERE outcome IS NULL) AS open,
+  count(*) FILTER (WHERE outcome IS NOT NULL AND (outcome <> 'exited' OR code <> 0)) AS failed FROM runs WHERE id >= ? AND id < ?`;
+const TallyRow = z.object({ runs: z.number(), open: z.number(), failed: z.number() });
+export type Tally = z.output<typeof TallyRow>;
 
 export class Journal {
   readonly #db: DatabaseSync;
@@ -119,6 +128,12 @@ export class Journal {
       .prepare(sql)
       .all(...values)
       .map((row) => Row.parse(row));
+  }
+
+  /** Runs whose id is in a range, by how they ended. The range is read along the primary key: keep it small. */
+  tally(from: string, to: string): Tally {
+    const row = this.#db.prepare(TALLY).get(from, to);
+    return TallyRow.parse(row);
   }
 
   /** Bytes of the database's file. */

@@ -62,7 +62,7 @@ export async function startRunner(config: Config): Promise<RunningPart> {
   const sessions = new Set<Session>();
   const sizes = () => ({ readers: sessions.size, journal: journal.size, spool: retention.used });
   metrics.watch(config.state, () => ({ ...runner.status, ...config.limits, ...sizes() }));
-  const server = createApi({ runner, catalog, log, sessions });
+  const server = createApi({ runner, catalog, journal, log, sessions });
   await listen(server, config.socket).catch(async (error: unknown) => {
     await Promise.all([keeper.close(), stopWatching(), stopRetention()]);
     throw error;
@@ -98,14 +98,15 @@ function linkToKeeper({ file, state, log }: Config): KeeperLink {
 interface ApiParts {
   runner: Runner;
   catalog: Catalog;
+  journal: Journal;
   log: Logger;
   /** Those whose connection is open. */
   sessions: Set<Session>;
 }
 
-function createApi({ runner, catalog, log, sessions }: ApiParts): Server {
+function createApi({ runner, catalog, journal, log, sessions }: ApiParts): Server {
   const acceptor = new Acceptor();
-  const server = createServer((request, response) => void answer(request, response, runner, catalog));
+  const server = createServer((request, response) => void answer(request, response, { runner, catalog, journal }));
   server.on('upgrade', (request, socket, head) => {
     if (request.url !== RUN_PATH) {
       refuse(socket, new Failure('not-found', `nothing is served at ${request.url ?? ''}`));

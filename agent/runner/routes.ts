@@ -6,6 +6,8 @@ import { Failure, statusOf } from '../../protocol/failures.ts';
 import { OUTCOME_NAMES } from '../../protocol/outcomes.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { version } from '../config/version.ts';
+import type { Journal } from '../journal/journal.ts';
+import { history } from './history.ts';
 import type { Runner } from './runner.ts';
 import { describeRun, describeScript, listTasks, summarize } from './summaries.ts';
 
@@ -24,17 +26,26 @@ const Filter = z.strictObject({
   limit: z.coerce.number().int().min(1).max(10_000).default(100),
 });
 
+/** Up to 90 days. */
+const Span = z.strictObject({ hours: z.coerce.number().int().min(1).max(2160).default(24) });
+
 /** The name of a script follows, which may have slashes of its own. */
 const SCRIPT = '/v1/scripts/';
 
+export interface RouteParts {
+  runner: Runner;
+  catalog: Catalog;
+  journal: Journal;
+}
+
 /** Answers one request. Never throws: a failure becomes its status and `{"error":{"code","message"}}`. */
-export async function answer(request: IncomingMessage, response: ServerResponse, runner: Runner, catalog: Catalog): Promise<void> {
+export async function answer(request: IncomingMessage, response: ServerResponse, { runner, catalog, journal }: RouteParts): Promise<void> {
   try {
     if (request.url === '/metrics') {
       response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(runner.metrics.all.render());
       return;
     }
-    reply(response, 200, await route(request, runner, catalog));
+    reply(response, 200, await route(request, { runner, catalog, journal }));
   } catch (error) {
     const { code, message } = Failure.from(error);
     const status = code === 'unknown-run' || code === 'no-such-script' || code === 'not-found' ? 404 : statusOf(code);
@@ -42,7 +53,7 @@ export async function answer(request: IncomingMessage, response: ServerResponse,
   }
 }
 
-async function route(request: IncomingMessage, runner: Runner, catalog: Catalog): Promise<unknown> {
+async function route(request: IncomingMessage, { runner, catalog, journal }: RouteParts): Promise<unknown> {
   const url = new URL(request.url ?? '/', 'http://runner');
   const [, api, collection, name, action] = url.pathname.split('/').map(decodeSegment);
   const named = name === undefined ? [] : [':name'];
@@ -57,7 +68,7 @@ async function route(request: IncomingMessage, runner: Runner, catalog: Catalog)
       if (runner.status.draining) throw new Failure('draining', 'the agent is about to stop and takes no new runs');
       return { status: 'ready' };
     case 'GET v1 runs':
-      return { runs: listed(runner, parseFilter(url)) };
+      return { runs: listed(runner, parse(Filter, url)) };
     case 'GET v1 runs :name':
       return describeRun(runner.row(name ?? ''));
     case 'POST v1 runs :name cancel':
@@ -67,6 +78,8 @@ async function route(request: IncomingMessage, runner: Runner, catalog: Catalog)
       return { id: (await runner.rerun(name ?? '', randomBytes(16).toString('hex'))).id };
     case 'GET v1 keys':
       return { keys: runner.keyUses() };
+    case 'GET v1 history':
+      return { buckets: await history((from, to) => journal.tally(from, to), parse(Span, url).hours, Date.now()) };
     case 'GET v1 tasks':
       return { tasks: listTasks(catalog.root) };
     case 'GET v1 scripts':
@@ -88,8 +101,8 @@ function decodeSegment(text: string): string {
   }
 }
 
-function parseFilter(url: URL): z.output<typeof Filter> {
-  const parsed = Filter.safeParse(Object.fromEntries(url.searchParams));
+function parse<S extends z.ZodType>(schema: S, url: URL): z.output<S> {
+  const parsed = schema.safeParse(Object.fromEntries(url.searchParams));
   if (parsed.success) return parsed.data;
   throw new Failure('bad-request', parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; '));
 }

@@ -58,13 +58,14 @@ suite('the release archive', () => {
 
   test('holds neither tests nor sources, and no path of the machine that made it', () => {
     assert.ok(!existsSync(path.join(home, 'test')));
-    assert.deepEqual(readdirSync(path.join(home, 'agent')), ['bundle']);
+    assert.deepEqual(readdirSync(path.join(home, 'agent')), ['admin', 'bundle']);
+    assert.deepEqual(readdirSync(path.join(home, 'agent/admin/page')), ['app.js', 'icon.svg', 'index.html', 'style.css']);
     assert.ok(!readFileSync(path.join(home, 'agent/bundle/mediator-agent.js'), 'utf8').includes(ROOT));
   });
 
   test('works by itself: init, check, a stub, and a run through it', async () => {
     assert.equal((await agent('--version')).stdout.trim(), version);
-    const made = await agent('init', '--dir', 'm', '--listen', '127.0.0.1:0', '--name', 'localhost');
+    const made = await agent('init', '--dir', 'm', '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--name', 'localhost');
     assert.equal(made.code, 0, made.stderr);
     const checked = await agent('check', '--config', 'm/agent.yaml');
     assert.match(checked.stdout, /^ok {4}.*agent\.yaml/m);
@@ -77,6 +78,10 @@ suite('the release archive', () => {
     });
     const [ready] = z.tuple([z.instanceof(Buffer)]).parse(await soon('a word from serve', once(serve.stderr, 'data')));
     assert.match(ready.toString(), /^ready wss:/);
+    const admin = /http:\S+/.exec(ready.toString())?.[0] ?? '';
+    const page = await (await fetch(admin)).text();
+    assert.ok(page.includes('/app.js') && !page.includes('importmap'), 'the page needs nothing beside its files');
+    assert.ok((await (await fetch(`${admin}/app.js`)).text()).includes('mediator-agent runs logs'));
     const ran = await agent('run', '--config', 'm/agent.yaml', 'hello', 'world');
     serve.kill('SIGTERM');
     await soon('the end of serve', once(serve, 'exit'));

@@ -1,0 +1,198 @@
+/** The page as people use it: a real Chromium, a real agent, its pictures looked at by people (SCREENSHOTS=FOLDER). */
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { chromium, type Browser, type Page } from 'playwright-core';
+import { startAgent, type TestAgent } from '../helpers/agent.ts';
+import { dial, invoke, startMessage } from '../helpers/stub.ts';
+import { until } from '../helpers/wait.ts';
+
+const FLAGS =
+  '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync';
+const EVIL = '<img src=x onerror="document.title=1"><script>document.title=1</script>';
+const TICKET = `<ticket_info><id>4711</id><subject>&lt;b&gt;evil&lt;/b&gt;</subject></ticket_info>`;
+const pictures = process.env.SCREENSHOTS;
+
+suite('the page', { timeout: 170_000 }, () => {
+  let agent: TestAgent;
+  let browser: Browser;
+  let page: Page;
+  const faults: string[] = [];
+
+  before(async () => {
+    agent = await startAgent();
+    agent.script(
+      'evil.sh',
+      `#!/bin/bash\nprintf '%s\\n' ${JSON.stringify(EVIL).replaceAll('$', '\\$')}\nprintf '\\e[31mred\\e[0m\\e]0;title\\a\\e[2J\\u202egnp.exe\\0'\necho oops >&2\nexit 3\n`,
+      {
+        manifest: `description: ${JSON.stringify(EVIL)}\n`,
+      },
+    );
+    agent.script('close-ticket.sh', '#!/bin/bash\ncat >/dev/null\necho "ticket closed"\n');
+    agent.script('slow.sh', `#!/bin/bash\necho first\nuntil [ -e ${agent.dir}/go ]; do sleep 0.05; done\necho second\n`);
+    agent.script('wait.sh', '#!/bin/bash\necho waiting\nexec sleep 600\n');
+    agent.script('broken.py', '#!/usr/bin/no-such-python\n');
+    browser = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: FLAGS.split(' ') });
+    page = await (await browser.newContext({ viewport: { width: 1200, height: 900 } })).newPage();
+    page.on('pageerror', (error) => faults.push(error.message));
+    page.on('console', (message) => {
+      if (message.type() === 'error' && !/status of 40[0-9]/.test(message.text())) faults.push(message.text());
+    });
+    page.on('dialog', (dialog) => void dialog.accept());
+  });
+  after(async () => {
+    await browser.close();
+    await agent.close();
+  });
+
+  const token = (): string => readFileSync(path.join(agent.dir, 'admin-token'), 'utf8').trim();
+  async function picture(name: string): Promise<void> {
+    if (pictures === undefined) return;
+    mkdirSync(pictures, { recursive: true });
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      await page.screenshot({ path: path.join(pictures, `${name}-${colorScheme}.png`) });
+    }
+  }
+  async function begin(script: string): Promise<string> {
+    const call = await dial(agent);
+    call.send(startMessage({ script }));
+    call.send({ type: 'end', stdin: 0 });
+    return call.accepted();
+  }
+
+  test('lets nobody in without the token, and says why', async () => {
+    await page.goto(agent.urls.http);
+    await picture('login');
+    await page.getByLabel('Token').fill('wrong');
+    await page.keyboard.press('Enter');
+    await page.getByText('this is not the token').waitFor();
+    assert.equal(await page.getByRole('table').count(), 0);
+  });
+
+  test('is opened by the token, and by the keyboard alone', async () => {
+    await page.getByLabel('Token').fill(token());
+    await page.keyboard.press('Enter');
+    await page.getByText('No runs here.').waitFor();
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Tab');
+    await page.getByRole('link', { name: 'scripts' }).focus();
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'Scripts' }).waitFor();
+    await page.goBack();
+  });
+
+  test('lists a run by itself as it comes, and finds it by its ticket', async () => {
+    await invoke(agent, { script: 'close-ticket', host: 'securechange', env: { SCW_EVENT: 'CLOSE' } }, { stdin: Buffer.from(TICKET) });
+    await page.getByRole('cell', { name: 'close-ticket.sh' }).waitFor();
+    await invoke(agent, { script: 'evil' });
+    await page.getByRole('cell', { name: 'evil.sh' }).waitFor();
+    await page.getByLabel('ticket').fill('4711');
+    await page.keyboard.press('Enter');
+    await until('only the run of the ticket is shown', async () => (await page.locator('table.runs tbody tr').count()) === 1);
+    await page.getByRole('link', { name: '4711' }).waitFor();
+    await picture('ticket');
+    await page.getByRole('link', { name: 'All' }).click();
+  });
+
+  test('shows what a script printed as text: nothing of it runs, hides or turns', async () => {
+    await page.getByRole('row', { name: 'evil.sh' }).getByRole('link').first().click();
+    await page.getByText('oops').waitFor();
+    const shown = await page.locator('#stdout').innerText();
+    assert.ok(shown.includes(EVIL));
+    assert.ok(shown.includes('red⟨U+001B⟩]0;title⟨U+0007⟩⟨U+001B⟩[2J⟨U+202E⟩gnp.exe⟨U+0000⟩'), shown);
+    assert.equal(await page.title(), 'mediator-agent');
+    assert.equal(await page.locator('#stdout img, #stdout script').count(), 0);
+    await page.getByRole('heading', { name: 'exit 3' }).waitFor();
+    await picture('run');
+  });
+
+  test('shows output while it comes', async () => {
+    const run = await begin('slow');
+    await page.goto(`${agent.urls.http}/#/run/${run}`);
+    await page.locator('#stdout').getByText('first').waitFor();
+    assert.ok(!(await page.locator('#stdout').innerText()).includes('second'));
+    agent.script('open.sh', `#!/bin/bash\ntouch ${agent.dir}/go\n`);
+    await invoke(agent, { script: 'open' });
+    await page.locator('#stdout').getByText('second').waitFor();
+    await page.getByRole('heading', { name: 'exit 0' }).waitFor();
+    assert.ok(existsSync(path.join(agent.dir, 'go')));
+  });
+
+  test('cancels a run, and runs one again with the same input', async () => {
+    const run = await begin('wait');
+    await page.goto(`${agent.urls.http}/#/run/${run}`);
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByRole('heading', { name: 'cancelled' }).waitFor();
+    const [closed] = await agent.runs('script=close-ticket');
+    await page.goto(`${agent.urls.http}/#/run/${closed?.id ?? ''}`);
+    await page.getByRole('button', { name: 'Rerun' }).click();
+    const again = await until('there are two runs', async () => {
+      const runs = await agent.runs('script=close-ticket');
+      return runs.length === 2 && runs;
+    });
+    await page
+      .getByText(again[0]?.id ?? '')
+      .first()
+      .waitFor();
+    await page.locator('#stdout').getByText('ticket closed').waitFor();
+  });
+
+  test('shows scripts with what is wrong with them, tasks, keys without secrets, and the plot', async () => {
+    await page.goto(`${agent.urls.http}/#/scripts`);
+    await page.getByText('missing-interpreter').waitFor();
+    await page.locator('summary', { hasText: 'evil.sh' }).click();
+    await page.getByRole('link', { name: 'its runs' }).waitFor();
+    await picture('scripts');
+    await page.goto(`${agent.urls.http}/#/tasks`);
+    await page.getByRole('heading', { name: 'Tasks' }).waitFor();
+    await page.goto(`${agent.urls.http}/#/keys`);
+    await page.getByRole('cell', { name: agent.key.id }).waitFor();
+    assert.ok(!(await page.content()).includes(agent.key.secret));
+    await picture('keys');
+    await page.goto(`${agent.urls.http}/#/runs`);
+    await page.getByText('runs, 2 of them failed').waitFor();
+    assert.ok((await page.locator('.plot rect.failed').count()) >= 1);
+    await picture('runs');
+  });
+
+  test('gives a page of another port nothing, although the browser sends its cookie there', async () => {
+    const other = createServer((_request, response) => response.setHeader('content-type', 'text/html').end('<title>other</title>'));
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    const address = other.address();
+    assert.ok(address !== null && typeof address !== 'string');
+    const tab = await page.context().newPage();
+    await tab.goto(`http://127.0.0.1:${address.port}/`);
+    const runs = (await agent.runs()).length;
+    const [run] = await agent.runs('script=close-ticket');
+    const tried = await tab.evaluate(
+      async ([base = '', id = '']) => {
+        const attempt = (path: string, init: RequestInit): Promise<string> =>
+          fetch(`${base}${path}`, { ...init, credentials: 'include' }).then(
+            (response) => `${response.type} ${response.status}`,
+            () => 'refused',
+          );
+        return [
+          await attempt(`/api/runs/${id}/rerun`, { method: 'POST', mode: 'no-cors' }),
+          await attempt(`/api/runs/${id}/rerun`, { method: 'POST', headers: { 'x-mediator-csrf': 'x' } }),
+          await attempt('/api/runs', {}),
+        ];
+      },
+      [agent.urls.http, run?.id ?? ''],
+    );
+    assert.deepEqual(tried.slice(1), ['refused', 'refused']);
+    assert.equal((await agent.runs()).length, runs);
+    await tab.close();
+    other.close();
+  });
+
+  test('ends the session when it is asked to, and had no fault in all of this', async () => {
+    await page.getByRole('button', { name: 'Log out' }).click();
+    await page.getByLabel('Token').waitFor();
+    await page.reload();
+    await page.getByLabel('Token').waitFor();
+    assert.deepEqual(faults, []);
+  });
+});
