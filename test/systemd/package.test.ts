@@ -72,7 +72,9 @@ suite('the release archive', () => {
     const stub = await agent('stub', '--config', 'm/agent.yaml', '--url', 'wss://localhost:1');
     assert.match(stub.stdout, /^BAKED_KEY_ID='stub-1'$/m);
     writeFileSync(path.join(folder, 'm/scripts/hello.ts'), 'const name: string = process.argv[2] ?? "";\nconsole.log(`hello ${name}`);\n');
-    const serve = spawn(process.execPath, [path.join(home, 'agent/bundle/mediator-agent.js'), 'serve', '--config', 'm/agent.yaml'], {
+    // As the archive's own `mediator-agent` starts it: Node 22 warns of SQLite.
+    const program = ['--disable-warning=ExperimentalWarning', path.join(home, 'agent/bundle/mediator-agent.js')];
+    const serve = spawn(process.execPath, [...program, 'serve', '--config', 'm/agent.yaml'], {
       cwd: folder,
       stdio: ['ignore', 'ignore', 'pipe'],
     });
