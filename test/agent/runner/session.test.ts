@@ -56,7 +56,7 @@ suite('a connection to the runner', () => {
     await until('no run goes on', () => runner.status.running === 0);
     await keeper.close();
     journal.close();
-    rmSync(folder, { recursive: true });
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 }); // the keeper may be removing its socket
   });
   beforeEach(() => {
     mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
