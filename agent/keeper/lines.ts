@@ -24,8 +24,9 @@ export function readLines<T>(socket: Socket, schema: z.ZodType<T>, take: (messag
   });
 }
 
-/** Lines of one turn of the event loop go out in one piece. */
+/** Lines of one turn of the event loop go out in one piece. Without effect once the connection has ended: what it would have said, the next one asks. */
 export function writeLine(socket: Socket, message: object): void {
+  if (!socket.writable) return;
   if (socket.writableCorked === 0) {
     socket.cork();
     process.nextTick(() => {

@@ -69,7 +69,7 @@ export class KeeperLink {
     this.#closed = true;
     const connection = await this.#connection?.catch(() => undefined);
     if (connection === undefined || connection.destroyed) return;
-    await once(connection.end(), 'close');
+    await new Promise((resolve) => connection.end().once('close', resolve)); // events.once would fail on an error, of which 'close' is all that matters
   }
 
   #watch(run: string, watch: Watch): Promise<Ended | undefined> {
