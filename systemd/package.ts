@@ -42,8 +42,7 @@ const target = path.join(DIST, name);
 rmSync(target, { recursive: true, force: true });
 mkdirSync(target, { recursive: true });
 for (const file of FILES) copy(file, file);
-for (const file of ['package.ts', 'Containerfile', 'containers'])
-  rmSync(path.join(target, 'systemd', file), { recursive: true, force: true });
+rmSync(path.join(target, 'systemd/package.ts'));
 copy('systemd/install.sh', 'install.sh');
 rmSync(path.join(target, 'systemd/install.sh'));
 const { metafile } = await build({
