@@ -12,9 +12,13 @@ import { SCAN_LIMIT } from '../../agent/hosts/scan.ts';
 import { standIn } from '../../agent/hosts/stand-in.ts';
 import { readTicket } from '../../agent/hosts/ticket.ts';
 
-/** Milliseconds of processor time, which a busy machine does not change. What is allowed in reality is 50; on the slowest machine seen, most take 10. */
-const MOST = 50;
-const WARM = 3;
+/**
+ * What an input may take, as a multiple of the yardstick below, which is measured beside it. 50 ms are allowed in reality; the yardstick takes
+ * 10 ms on the slowest machine seen when it is idle, and becomes as slow as the input does when the machine is busy.
+ */
+const MOST = 5;
+/** Noise only ever adds time, so one good try proves it. */
+const TRIES = 10;
 
 const filled = (unit: string, head = '', tail = ''): string =>
   head + unit.repeat(Math.floor((REPLY_LIMIT - head.length - tail.length) / unit.length)) + tail;
@@ -72,22 +76,31 @@ const JSON_TEXTS: Record<string, string> = {
   'blank lines': filled(' \n'),
 };
 
+/** Milliseconds of processor time. */
 function processorTime(work: () => void): number {
-  const times = Array.from({ length: WARM }, () => {
-    const before = process.cpuUsage();
-    work();
-    const { user, system } = process.cpuUsage(before);
-    return (user + system) / 1000;
-  });
-  return Math.min(...times);
+  const before = process.cpuUsage();
+  work();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
 }
+
+/** Strings, small objects and a tree, as readers of XML and JSON make them. */
+const YARDSTICK = `[${'{"name":"ticket","value":[1,2,{"id":"4711"}]},'.repeat(20_000)}0]`;
+const yardstick = (): void => {
+  assert.ok(Array.isArray(JSON.parse(YARDSTICK)));
+};
 
 function assertQuick(what: string, work: () => void): void {
-  const time = processorTime(work);
-  assert.ok(time < MOST, `${what}: ${time} ms`);
+  let best = Infinity;
+  for (let tries = 0; tries < TRIES && best > MOST; tries += 1) {
+    // The faster of two: a yardstick that happened to be interrupted would let everything pass.
+    const unit = Math.min(processorTime(yardstick), processorTime(yardstick));
+    best = Math.min(best, processorTime(work) / unit);
+  }
+  assert.ok(best <= MOST, `${what}: ${best.toFixed(1)} times the yardstick`);
 }
 
-suite(`at most ${MOST} ms of the event loop`, () => {
+suite('at most 50 ms of the event loop', () => {
   for (const [what, text] of Object.entries(XML)) {
     const bytes = Buffer.from(text).subarray(0, REPLY_LIMIT);
     test(`for XML: ${what}`, () => {
