@@ -54,6 +54,7 @@ const { metafile } = await build({
   format: 'esm',
   target: 'node22.22',
   banner: { js: BANNER },
+  define: { 'process.env.MEDIATOR_CRASH_FILE': 'undefined' }, // tests alone may ask for a crash: agent/process/crash-point.ts
   external: EXTERNAL,
   preserveSymlinks: true,
   metafile: true,

@@ -2,6 +2,7 @@
 import { Failure, exitCodeOf } from '../../protocol/failures.ts';
 import { EXIT_CANCELLED, EXIT_TIMED_OUT, EXIT_UNKNOWN, outcomeOf, type ProcessExit } from '../../protocol/outcomes.ts';
 import type { Stream } from '../../protocol/records.ts';
+import { crashPoint } from '../process/crash-point.ts';
 import { startScript, type StartedProcess } from '../process/script.ts';
 import type { Pipes } from '../process/pipes.ts';
 import { endTree } from '../process/tree.ts';
@@ -47,6 +48,7 @@ async function attend(
   const stopFeeding = stdio.feed();
   const output = collect(run, plan, stdio.outputs);
   const ending = await waitForEnd(run, plan, process);
+  crashPoint('exit-seen');
   await settledWithin(DRAIN, Promise.all(output.pipes.map(({ ended }) => ended)));
   for (const pipe of output.pipes) pipe.settle();
   stopFeeding();
@@ -70,7 +72,9 @@ function collect(
     if (lost !== undefined) return; // nothing may follow a hole, although the disk may have room again
     const room = plan.outputLimit - run.lengths.stdout - run.lengths.stderr;
     try {
+      crashPoint('output-read');
       run.append(stream, chunk.subarray(0, Math.max(0, room)));
+      crashPoint('output-kept');
     } catch (error) {
       lose(`its output could not be kept: ${Failure.from(error).message}`);
     }

@@ -24,8 +24,11 @@ export function readLines<T>(socket: Socket, schema: z.ZodType<T>, take: (messag
   });
 }
 
-/** Lines of one turn of the event loop go out in one piece. Without effect once the connection has ended: what it would have said, the next one asks. */
-export function writeLine(socket: Socket, message: object): void {
+/**
+ * Lines of one turn of the event loop go out in one piece. Without effect once the connection has ended: what it would have said, the next one asks.
+ * @param onSent is called once the system has taken the line
+ */
+export function writeLine(socket: Socket, message: object, onSent?: () => void): void {
   if (!socket.writable) return;
   if (socket.writableCorked === 0) {
     socket.cork();
@@ -33,5 +36,5 @@ export function writeLine(socket: Socket, message: object): void {
       socket.uncork();
     });
   }
-  socket.write(`${JSON.stringify(message)}\n`);
+  socket.write(`${JSON.stringify(message)}\n`, onSent);
 }

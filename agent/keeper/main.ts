@@ -1,12 +1,13 @@
 /**
  * The keeper: a small process that starts scripts, copies their output to the spool, and ends them. It does so by itself, so that a runner may
  * crash and come back while scripts go on; and it is small, because a start copies the page tables of who starts. It ends when it has neither
- * a runner nor a run that goes on.
+ * a runner nor a run that goes on. Long because what it knows is one state, which every message changes.
  */
 import { rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { parseArgs } from 'node:util';
 import { LOG_LEVELS, createLogger, type Logger } from '../log.ts';
+import { crashPoint } from '../process/crash-point.ts';
 import { Pipes } from '../process/pipes.ts';
 import { writeEnding } from './ending-file.ts';
 import { execute } from './execution.ts';
@@ -114,10 +115,14 @@ class Keeper {
       this.#grown.add(run);
     });
     this.#runs.set(run.id, run);
+    crashPoint('order-read');
     const ending = await execute(run, order, this.#pipes, (pid) => {
+      crashPoint('spawned');
       this.#tell({ type: 'started', run: run.id, pid });
     });
-    this.#tell({ type: 'ended', run: run.id, ended: run.settle(ending) });
+    const ended = run.settle(ending);
+    crashPoint('end-known');
+    this.#tell({ type: 'ended', run: run.id, ended });
     if (this.#runner !== undefined) return;
     this.#writeDown(run);
     this.leaveIfIdle();
@@ -136,7 +141,9 @@ class Keeper {
   #writeDown({ id, folder, memo, ended }: KeptRun): void {
     if (ended === null) return;
     try {
+      crashPoint('end-unwritten');
       writeEnding(folder, { memo, ended });
+      crashPoint('end-written');
     } catch (error) {
       this.#log.error({ run: id, err: error }, 'the end of a run could not be kept; without us its outcome is lost');
     }

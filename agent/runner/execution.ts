@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { EXIT_UNKNOWN } from '../../protocol/outcomes.ts';
 import { Failure, exitCodeOf } from '../../protocol/failures.ts';
 import type { Ended, StartOrder } from '../keeper/messages.ts';
+import { crashPoint } from '../process/crash-point.ts';
 import { endTree, type Tree } from '../process/tree.ts';
 import type { Ending } from './conclusion.ts';
 import type { KeeperLink } from './keeper-link.ts';
@@ -29,7 +30,10 @@ export async function execute(
     obey(run, keeper);
     const ended = await keeper.start(startOrder(run, plan, stdin, spool), {
       onStarted: (started) => onStarted((pid = started)),
-      onOutput: (lengths) => run.grew(lengths),
+      onOutput: (lengths) => {
+        crashPoint('output-heard');
+        run.grew(lengths);
+      },
     });
     return await endingOf(run, ended, { tree: { pid, mark: plan.mark }, grace: plan.grace }, spool);
   } catch (error) {

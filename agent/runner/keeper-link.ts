@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import type { Stream } from '../../protocol/records.ts';
 import { Failure } from '../../protocol/failures.ts';
 import { readLines, writeLine } from '../keeper/lines.ts';
+import { crashPoint } from '../process/crash-point.ts';
 import { KeeperMessage, type EndOrder, type Ended, type Kept, type RunnerMessage, type StartOrder } from '../keeper/messages.ts';
 
 /** A keeper answers at once, unless somebody has stopped it. Milliseconds. */
@@ -15,9 +16,7 @@ export interface Watch {
   onOutput: (lengths: Record<Stream, number>) => void;
 }
 
-interface Watched extends Watch {
-  resolve: (ended: Ended | undefined) => void;
-}
+type Watched = Watch & { resolve: (ended: Ended | undefined) => void };
 
 export class KeeperLink {
   readonly #socket: string;
@@ -46,7 +45,7 @@ export class KeeperLink {
   async start(order: Omit<StartOrder, 'type'>, watch: Watch): Promise<Ended | undefined> {
     const connection = await this.#connected();
     const ended = this.#watch(order.run, watch);
-    writeLine(connection, { type: 'start', ...order });
+    writeLine(connection, { type: 'start', ...order }, () => crashPoint('ordered'));
     return ended;
   }
 

@@ -1,8 +1,12 @@
-/** The beginning and the end of a run: in spool, journal, registry and log, in the order in which nothing can be lost. */
+/**
+ * The beginning and the end of a run: in spool, journal, registry and log, in the order in which nothing can be lost. Long because that order is
+ * seen only in one place.
+ */
 import type { Journal } from '../journal/journal.ts';
 import type { JournalRow } from '../journal/row.ts';
 import { totalsOf } from '../keeper/digest.ts';
 import type { Logger } from '../log.ts';
+import { crashPoint } from '../process/crash-point.ts';
 import type { Conclusion } from './conclusion.ts';
 import type { EventInfo } from './event-info.ts';
 import type { Invocation } from './invocation.ts';
@@ -64,6 +68,7 @@ export class Ledger {
   record(id: string, subject: Subject, invocation: Invocation, { name: event, identity, ticket }: EventInfo): Recorded {
     const { journal, spool } = this.#parts;
     const { token, key, address, host, args, rerunOf } = invocation;
+    crashPoint('request-complete');
     this.#parts.retention.checkRoom();
     const stdin = spool.admit(id, invocation.stdin);
     const origin = { id, token, key, address, host, event, args, env: subject.env, rerun_of: rerunOf };
@@ -71,12 +76,14 @@ export class Ledger {
     const about = { ticket: ticket.id, subject: title, requester, stage, identity };
     const { name: script, sha256, timeout: timeout_ms } = subject;
     const what = { script, sha256, timeout_ms, stdin: stdin.size, stdin_sha256: stdin.sha256 };
+    crashPoint('stdin-admitted');
     try {
       journal.insert({ ...origin, ...about, ...what, accepted: Date.now() });
     } catch (error) {
       spool.remove(id);
       throw error;
     }
+    crashPoint('recorded');
     const recorded = this.#register({ id, script, token, key, ticket: ticket.id }, subject);
     const known = ticket.id === '' ? {} : { stage, requester };
     recorded.log.info({ host, event, address, stdin: stdin.size, ...known }, 'run accepted');
@@ -106,6 +113,7 @@ export class Ledger {
     const settlement = { outcome, code, ...totals, message, reply, ended: Date.now() };
     const write = (): void => {
       const place = this.#parts.journal.settle(run.id, settlement);
+      crashPoint('settled');
       this.#parts.registry.remove(run);
       onWritten?.();
       log.info({ outcome, code, stdout, stderr, ...(message === '' ? {} : { reason: message }), ...place }, 'run ended');

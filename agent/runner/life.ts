@@ -12,6 +12,7 @@ import type { JournalRow } from '../journal/row.ts';
 import { removeEnding } from '../keeper/ending-file.ts';
 import type { Kept } from '../keeper/messages.ts';
 import { spoolFailure } from '../keeper/spool-file.ts';
+import { crashPoint } from '../process/crash-point.ts';
 import { queuePatience, type Admission, type Job } from './admission.ts';
 import { conclude, streamsOf, type Ending } from './conclusion.ts';
 import { endingOf, execute, obey } from './execution.ts';
@@ -136,8 +137,10 @@ export class Life {
     };
     this.#parts.metrics.started(run.id);
     this.#parts.journal.start(run.id, Date.now(), 0, ''); // from here on it may have effects, whether or not we live to see its process id
+    crashPoint('announced');
     const memo = memoOf(script.manifest, invocation);
     const ending = await execute(run, { ...limits, memo: JSON.stringify(memo) }, input.stdin, this.#parts, (pid) => {
+      crashPoint('start-heard');
       this.#parts.journal.start(run.id, Date.now(), pid, bootId());
       log.info({ pid, waited: Math.round(waited) }, 'script started');
     });
@@ -168,6 +171,7 @@ export class Life {
 
   #conclude(recorded: Pick<Recorded, 'run' | 'log'> & { stdin: Content }, memo: Memo, ending: Ending, adopted: boolean): void {
     const { id } = recorded.run;
+    crashPoint('end-heard');
     this.#ledger.settle(recorded, conclude(memo, ending, streamsOf(recorded.run, recorded.stdin)), () => {
       this.#parts.keeper.settled(id);
       if (adopted) removeEnding(this.#parts.spool.folder(id));

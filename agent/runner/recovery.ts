@@ -11,6 +11,7 @@ import { totalsOf } from '../keeper/digest.ts';
 import { readEnding } from '../keeper/ending-file.ts';
 import type { Kept } from '../keeper/messages.ts';
 import type { Logger } from '../log.ts';
+import { crashPoint } from '../process/crash-point.ts';
 import { endTree, isMarked, type Tree } from '../process/tree.ts';
 import type { KeeperLink } from './keeper-link.ts';
 import type { RunnerMetrics } from './metrics.ts';
@@ -37,6 +38,7 @@ export interface RecoveryParts {
 /** @param grace milliseconds between TERM and KILL */
 export async function recover({ journal, spool, log, metrics, keeper, adopt }: RecoveryParts, grace: number): Promise<void> {
   const kept = new Map((await keeper.open()).map((run) => [run.run, run]));
+  crashPoint('kept-heard');
   await Promise.all(
     journal.open().map(async (row) => {
       const found = kept.get(row.id) ?? readEnding(spool.folder(row.id), row.id);
@@ -55,6 +57,7 @@ export async function recover({ journal, spool, log, metrics, keeper, adopt }: R
 function adopts(adopt: RecoveryParts['adopt'], row: JournalRow, kept: Kept): boolean {
   try {
     adopt(row, kept);
+    crashPoint('adopted');
     return true;
   } catch {
     return false;

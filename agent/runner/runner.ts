@@ -7,6 +7,7 @@ import type { KeyUse } from '../journal/key-uses.ts';
 import { EVENT_PREFIX, Events } from './events.ts';
 import type { JournalRow } from '../journal/row.ts';
 import type { Kept } from '../keeper/messages.ts';
+import { crashPoint } from '../process/crash-point.ts';
 import { LOCAL_KEY, type Invocation } from './invocation.ts';
 import { Ledger } from './ledger.ts';
 import { Life, type LifeParts } from './life.ts';
@@ -156,6 +157,7 @@ export class Runner {
     const release = view.subscribe(() => undefined);
     try {
       await this.#parts.journal.flush();
+      crashPoint('accepted');
     } finally {
       setImmediate(release);
     }

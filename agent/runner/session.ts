@@ -7,6 +7,7 @@ import { Failure, exitCodeOf } from '../../protocol/failures.ts';
 import { decodeStubMessage, type Accept, type Start, type StubMessage } from '../../protocol/messages.ts';
 import { TICK, encodeAccepted, encodeTerminal } from '../../protocol/records.ts';
 import type { Logger } from '../log.ts';
+import { crashPoint } from '../process/crash-point.ts';
 import { CLOSE, type Connection } from '../wire/connection.ts';
 import { LOCAL_KEY, invocationOf } from './invocation.ts';
 import { Reader, type Position } from './reader.ts';
@@ -106,6 +107,7 @@ export class Session {
         return;
       case 'ack':
         if (state.name !== 'settled') throw this.#outOfOrder('ack');
+        crashPoint('acknowledged');
         if (state.view !== undefined) this.#runner.acknowledge(state.view);
         this.#connection.close(CLOSE.normal);
     }
@@ -153,6 +155,7 @@ export class Session {
   }
 
   #settle(view: RunView | undefined): void {
+    crashPoint('record-sent');
     this.#state = { name: 'settled', view };
     clearInterval(this.#ticker); // the terminal record is the last message
     if (this.#connection.open) this.#expectWithin(INTERVALS.settled, CLOSE.normal);

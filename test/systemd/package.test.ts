@@ -63,6 +63,11 @@ suite('the release archive', () => {
     assert.ok(!readFileSync(path.join(home, 'agent/bundle/mediator-agent.js'), 'utf8').includes(ROOT));
   });
 
+  test('cannot be told to crash: the variable by which tests do that is not in it', () => {
+    assert.ok(readFileSync(path.join(ROOT, 'agent/process/crash-point.ts'), 'utf8').includes('MEDIATOR_CRASH_FILE'));
+    assert.ok(!readFileSync(path.join(home, 'agent/bundle/mediator-agent.js'), 'utf8').includes('MEDIATOR_CRASH_FILE'));
+  });
+
   test('works by itself: init, check, a stub, and a run through it', async () => {
     assert.equal((await agent('--version')).stdout.trim(), version);
     const made = await agent('init', '--dir', 'm', '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--name', 'localhost');
