@@ -875,7 +875,8 @@ wire_queue() {
 # answer acknowledges.
 wire_flush() {
   local format=$WIRE_FORMAT ping=''
-  local -a arguments=("${WIRE_ARGUMENTS[@]}")
+  local -a arguments
+  arguments=("${WIRE_ARGUMENTS[@]}") # not at once: `local -a a=(...)` makes one byte 1 of two in bash 5.1
   WIRE_FORMAT='' WIRE_ARGUMENTS=()
   [[ -n $WIRE_OUT ]] || return 1
   [[ -z $WIRE_READY || $WIRE_KIND == curl ]] || wire_single "$format" "${arguments[@]}" || frame_header ping "$OPCODE_PING" 0
