@@ -222,7 +222,7 @@ report() {
   [[ -z $DRY ]] || return 0
   echo "mediator-agent $1 is installed${START:+ and runs}. Next:
   systemctl status ${UNITS[*]}
-  mediator-agent check
+  mediator-agent doctor
   mediator-agent stub --host securechange --script notify-on-close > notify-on-close.sh"
 }
 

@@ -28,7 +28,7 @@ export function commandFor({ file, head, executable, interpreter, searchPath }: 
 
   if (interpreter !== undefined) {
     const [program = '', ...rest] = interpreter;
-    const found = find(program.includes('/') ? path.resolve(path.dirname(file), program) : program, searchPath);
+    const found = findProgram(program.includes('/') ? path.resolve(path.dirname(file), program) : program, searchPath);
     if (found === undefined) throw missing(program, 'correct interpreter in the manifest');
     return [found, ...rest, file];
   }
@@ -37,7 +37,7 @@ export function commandFor({ file, head, executable, interpreter, searchPath }: 
     if (shebang.line.endsWith('\r'))
       throw missing(JSON.stringify(shebang.program), 'the file has Windows line endings; convert it with dos2unix');
     const program = shebang.program === '/usr/bin/env' ? (envTarget(shebang.argument) ?? shebang.program) : shebang.program;
-    if (find(program, searchPath) === undefined) throw missing(program, hint);
+    if (findProgram(program, searchPath) === undefined) throw missing(program, hint);
     return executable ? [file] : [shebang.program, ...(shebang.argument === '' ? [] : [shebang.argument]), file];
   }
   if (executable && head.subarray(0, 4).toString('latin1') === '\x7fELF') return [file];
@@ -45,7 +45,7 @@ export function commandFor({ file, head, executable, interpreter, searchPath }: 
   const name = INTERPRETERS[path.extname(file)] ?? 'bash';
   if (name === 'node') return [process.execPath, file];
   if (name === 'tsx') return [process.execPath, typescriptRunner(), file];
-  const found = find(name, searchPath);
+  const found = findProgram(name, searchPath);
   if (found === undefined) throw missing(name, hint);
   return [found, file];
 }
@@ -79,7 +79,8 @@ function envTarget(argument: string): string | undefined {
   return argument.split(/[ \t]+/).find((word) => word !== '' && !word.startsWith('-') && !word.includes('='));
 }
 
-function find(program: string, searchPath: string): string | undefined {
+/** The absolute path of a program, or undefined. */
+export function findProgram(program: string, searchPath: string): string | undefined {
   const places = program.includes('/') ? [program] : searchPath.split(':').map((folder) => path.join(folder, program));
   return places.find(isExecutableFile);
 }

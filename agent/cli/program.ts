@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { HOSTS, type Start } from '../../protocol/messages.ts';
 import { version } from '../config/version.ts';
 import { check } from './check.ts';
+import { doctor } from './doctor/doctor.ts';
 import { init, type InitOptions } from './init.ts';
 import { addKeys } from './keys-commands.ts';
 import { configured, exit, listing, type WithConfig } from './options.ts';
@@ -42,8 +43,11 @@ export function createProgram(): Command {
   for (const [name, text, start] of PARTS) {
     configured(program.command(name).description(text)).action(({ config }: WithConfig) => start(readConfig(config)));
   }
-  configured(program.command('check').description('validate configuration, keys, certificate and scripts; start nothing')).action(
-    async ({ config }: WithConfig) => exit(await check(readConfig(config))),
+  listing(program.command('check').description('validate configuration, keys, certificate and scripts; start nothing')).action(
+    async ({ config, ...options }: WithConfig & { json?: boolean }) => exit(await check(readConfig(config), options)),
+  );
+  listing(program.command('doctor').description('look at the running installation: a line for each thing, ok or what to do')).action(
+    async ({ config, ...options }: WithConfig & { json?: boolean }) => exit(await doctor(readConfig(config), options)),
   );
 
   configured(program.command('stub').description('print a ready stub: redirect it into a file and push that into the pod'))

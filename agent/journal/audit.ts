@@ -67,6 +67,12 @@ export class Audit {
       .map((row) => Row.parse(row));
   }
 
+  /** What SQLite finds wrong with the structure of the file; empty if nothing. Reads all of it. */
+  faults(): string[] {
+    const rows = z.array(z.object({ quick_check: z.string() })).parse(this.#db.prepare('PRAGMA quick_check(5)').all());
+    return rows.flatMap((row) => row.quick_check.split('\n')).filter((line) => line !== 'ok' && !line.startsWith('***'));
+  }
+
   /** Runs that go on. */
   get open(): number {
     return z.object({ count: z.number() }).parse(this.#db.prepare('SELECT count(*) AS count FROM runs WHERE outcome IS NULL').get()).count;
@@ -74,5 +80,15 @@ export class Audit {
 
   close(): void {
     this.#db.close();
+  }
+}
+
+/** Of the library in this Node. */
+export function sqliteVersion(): string {
+  const memory = new DatabaseSync(':memory:');
+  try {
+    return z.object({ version: z.string() }).parse(memory.prepare('SELECT sqlite_version() AS version').get()).version;
+  } finally {
+    memory.close();
   }
 }

@@ -2,8 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { Agent } from 'node:https';
-import type { Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { checkServerIdentity, connect as connectTls } from 'node:tls';
 import { WebSocket } from 'ws';
 import { agentProof, formatAuthorization, proofsMatch, stubProof } from '../../protocol/auth.ts';
 import { HEADERS, INTERVALS, RUN_PATH, SUBPROTOCOL } from '../../protocol/constants.ts';
@@ -12,24 +13,26 @@ import { MAX_PAYLOAD, type Connection } from './connection.ts';
 import { SocketConnection } from './socket-connection.ts';
 
 export interface RemoteAgent {
-  /** `wss://NAME:PORT` */
+  /** `wss://NAME:PORT`; on this machine also `ws://` */
   url: string;
   key: { id: string; secret: string };
   /** PEM: its certificate, or those of authorities. */
-  ca: string;
+  ca: string | string[];
+  /** Where to connect, if not where the URL says: a listener of this machine, called by the name that stubs know. */
+  at?: { host: string; port: number };
 }
 
 /** TLS sessions are kept: from the second call on, a handshake takes one round trip and no certificates. */
 const sessions = new Agent();
 
 /** Opens `/v1/run` and verifies who answers. @throws Failure `runner-away`, `unauthorized`, or what the agent refused with */
-export async function dialAgent({ url, key, ca }: RemoteAgent): Promise<Connection> {
-  const { hostname } = new URL(url);
-  const audience = hostname.replace(/^\[|\]$/g, '');
+export async function dialAgent({ url, key, ca, at }: RemoteAgent): Promise<Connection> {
+  const audience = audienceOf(url);
   const claim = { audience, key: key.id, time: String(Math.floor(Date.now() / 1000)), nonce: randomBytes(16).toString('hex') };
   const ws = new WebSocket(new URL(RUN_PATH, url), SUBPROTOCOL, {
-    agent: sessions,
+    ...(at === undefined ? { agent: sessions } : { createConnection: () => connectTo(at, url, ca) }),
     ca,
+    allowPartialTrustChain: true,
     headers: { [HEADERS.audience]: audience, authorization: formatAuthorization(claim, stubProof(key.secret, claim)) },
     perMessageDeflate: false,
     maxPayload: MAX_PAYLOAD,
@@ -52,22 +55,38 @@ export async function dialAgent({ url, key, ca }: RemoteAgent): Promise<Connecti
       }
     });
     ws.once('unexpected-response', (_request, response) => {
-      void refusalOf(response, url).then((failure) => {
+      void refusalOf(response, at === undefined ? `${url} refuses this sidecar` : `${url} refuses`).then((failure) => {
         reject(failure);
         ws.terminate();
       });
     });
     ws.once('error', (cause) => {
-      reject(new Failure('runner-away', `the agent at ${url} cannot be reached: ${cause.message}`, { cause }));
+      const [reason] = cause.message.split('; if the root CA'); // Node advises what would be wrong here
+      reject(new Failure('runner-away', `the agent at ${url} cannot be reached: ${reason ?? ''}`, { cause }));
     });
   });
 }
 
-async function refusalOf(response: IncomingMessage, url: string): Promise<Failure> {
+/** @param ca for `wss:` */
+function connectTo(at: NonNullable<RemoteAgent['at']>, url: string, ca: RemoteAgent['ca']): Socket {
+  if (url.startsWith('ws:')) return connect(at);
+  const name = audienceOf(url);
+  return connectTls({
+    ...{ ...at, ca, allowPartialTrustChain: true, servername: isIP(name) === 0 ? name : '' },
+    checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
+  });
+}
+
+/** What the proof is made for: the name that is dialed. */
+function audienceOf(url: string): string {
+  return new URL(url).hostname.replace(/^\[|\]$/g, '');
+}
+
+async function refusalOf(response: IncomingMessage, refuses: string): Promise<Failure> {
   const code = headerOf(response, HEADERS.failure);
   const said = await text(response).catch(() => '');
-  if (isFailureCode(code)) return new Failure(code, `the agent at ${url} refuses this sidecar: ${said.trim()}`);
-  return new Failure('runner-away', `what answers at ${url} is no agent: HTTP ${response.statusCode ?? 0}`);
+  if (isFailureCode(code)) return new Failure(code, `the agent at ${refuses}: ${said.trim()}`);
+  return new Failure('runner-away', `${refuses}, and is no agent: HTTP ${response.statusCode ?? 0}`);
 }
 
 function isFailureCode(text: string): text is FailureCode {

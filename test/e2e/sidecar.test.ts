@@ -94,6 +94,16 @@ suite('a sidecar', () => {
     await misled.stop();
   });
 
+  test('is examined by doctor: the agent that it passes calls on to, and the key that it has there', async () => {
+    const { code, stdout } = await mediatorAgent(['doctor', '--config', sidecar.config]);
+    assert.equal(code, 0, stdout);
+    assert.match(stdout, new RegExp(`^ok {4}${agent.urls.wss}: the agent answers, and takes the key ${agent.key.id}$`, 'm'));
+    const stranger = new Sidecar(agent, 'unknown', { key: { id: 'stranger', secret: 's'.repeat(43) } });
+    const examined = await mediatorAgent(['doctor', '--config', stranger.config]);
+    assert.equal(examined.code, 1);
+    assert.match(examined.stdout, /^FAIL {2}wss:.*refuses this sidecar/m);
+  });
+
   test('says that the agent is away with 75', async () => {
     const lost = await new Sidecar(agent, 'lost', { url: `wss://127.0.0.1:${await freePort()}` }).start();
     assertRefused(await (await lost.stub()).call(['hello']), 75);

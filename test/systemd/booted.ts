@@ -59,6 +59,14 @@ suite('install.sh', () => {
     assert.match(await must('mediator-agent check | head -n 1'), /^ok {4}/);
   });
 
+  test('is found healthy by doctor, which knows the units', async () => {
+    const said = await must('mediator-agent doctor');
+    assert.doesNotMatch(said, /^FAIL/m);
+    assert.match(said, /^ok {4}mediator-runner: active; control group delegated/m);
+    assert.match(said, /^ok {4}mediator-front: active; /m);
+    assert.match(said, /^ok {4}wss:\/\/127\.0\.0\.1:8443: the front answers/m);
+  });
+
   test('is followed by a ticket that runs, and its history', async () => {
     await script('close-ticket.sh', '#!/bin/bash\necho "closed $(grep -o "<id>[0-9]*</id>") for $SCW_EVENT as $(id -un)"\n');
     const { code, stdout, stderr } = await new Call(await stubFor('close-ticket'), 4711).end();

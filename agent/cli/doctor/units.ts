@@ -1,0 +1,43 @@
+/** What systemd says of the two units, where they were installed for this configuration. */
+import type { Config } from '../../config/config.ts';
+import { runTool } from '../../process/execute.ts';
+import { fail, ok, warn, type Finding } from '../findings.ts';
+
+const UNITS = ['mediator-runner', 'mediator-front'] as const;
+const WANTED = 'LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,NRestarts,StatusText,ExecStart,Delegate';
+
+export async function examineUnits({ file }: Config): Promise<Finding[]> {
+  const findings = await Promise.all(UNITS.map((unit) => examineUnit(unit, file)));
+  const known = findings.flat();
+  return known.length > 0 ? known : [ok('units', `systemd starts nothing with ${file}`)];
+}
+
+/** Empty if there is no such unit, or it is another installation's. */
+async function examineUnit(unit: (typeof UNITS)[number], file: string): Promise<Finding[]> {
+  const said = await runTool('systemctl', ['show', `--property=${WANTED}`, unit]).catch(() => '');
+  const { LoadState, ActiveState, SubState, ExecStart = '', ...rest } = properties(said);
+  if (LoadState !== 'loaded' || !ExecStart.includes(`--config ${file} `)) return [];
+  const status = rest.StatusText ?? '';
+  if (ActiveState !== 'active')
+    return [
+      fail(
+        unit,
+        `is ${ActiveState ?? 'in no state'} (${SubState ?? ''}); journalctl -u ${unit} -n 20 says why, then: systemctl restart ${unit}`,
+      ),
+    ];
+  if (status.includes('reload failed')) return [fail(unit, status)];
+  if (rest.NeedDaemonReload === 'yes') return [warn(unit, 'its unit file has changed; run: systemctl daemon-reload, and restart it')];
+  if (rest.UnitFileState === 'disabled') return [warn(unit, `runs, and will not after a boot; run: systemctl enable ${unit}`)];
+  const remarks = [
+    rest.NRestarts === '0' ? 'active' : `active; systemd has started it again ${rest.NRestarts ?? '?'} times`,
+    ...(rest.Delegate === 'yes' ? ['control group delegated'] : []),
+    ...(status === '' ? [] : [status]),
+  ];
+  return [ok(unit, remarks.join('; '))];
+}
+
+/** `NAME=VALUE` a line, as `systemctl show` prints them. */
+function properties(text: string): Partial<Record<string, string>> {
+  const lines = text.split('\n').filter((line) => line.includes('='));
+  return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
+}

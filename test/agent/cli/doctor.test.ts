@@ -1,0 +1,140 @@
+/** `doctor` beside a real agent, healthy and broken. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, closeSync, copyFileSync, openSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { z } from 'zod';
+import { freePort } from '../../e2e/ports.ts';
+import { startAgent, type AgentOptions, type TestAgent } from '../../helpers/agent.ts';
+import { MAIN, mediatorAgent } from '../../helpers/command.ts';
+
+const Finding = z.strictObject({ state: z.enum(['ok', 'warn', 'fail']), about: z.string(), message: z.string() });
+
+/** With ports that agent.yaml names: what is chosen at the start, another process cannot know. */
+async function startOnPorts(options: AgentOptions = {}): Promise<TestAgent> {
+  const [tls, plaintext, admin] = [await freePort(), await freePort(), await freePort()].map((port) => `127.0.0.1:${port}`);
+  const listeners = { listen: { tls: [tls], plaintext: [plaintext] }, admin: { listen: admin } };
+  const agent = await startAgent({ ...options, settings: { ...listeners, ...options.settings } });
+  chmodSync(agent.state, 0o700); // as `init` makes it; a copy has other modes
+  return agent;
+}
+
+async function findings(agent: TestAgent): Promise<{ code: number | null; found: z.output<typeof Finding>[] }> {
+  const { code, stdout, stderr } = await agent.command(['doctor', '--json']);
+  assert.equal(stderr, '');
+  const lines = stdout.trimEnd().split('\n');
+  return { code, found: lines.map((line) => Finding.parse(JSON.parse(line))) };
+}
+
+/** What is wrong, as `state about: message`. */
+async function wrong(agent: TestAgent): Promise<string> {
+  const { found } = await findings(agent);
+  return found.flatMap(({ state, about, message }) => (state === 'ok' ? [] : [`${state} ${about}: ${message}`])).join('\n');
+}
+
+suite('doctor, where everything is well', () => {
+  let agent: TestAgent;
+  before(async () => (agent = await startOnPorts()));
+  after(() => agent.close());
+
+  test('has a line for each thing, and exits with 0', async () => {
+    agent.script('hello.py', '#!/usr/bin/env python3\nprint(1)\n');
+    const { code, stdout, stderr } = await agent.command(['doctor']);
+    assert.equal(code, 0, stdout + stderr);
+    assert.doesNotMatch(stdout, /^(warn|FAIL)/m);
+    for (const line of [
+      /^ok {4}Node \d+\.\d+\.\d+: .*SQLite 3\./m,
+      /^ok {4}.*agent\.yaml, keys, certificate$/m,
+      /^ok {4}clock: 20/m,
+      /^ok {4}hello\.py$/m,
+      /^ok {4}interpreters: .*python3/m,
+      /^ok {4}.*\/state: \d+ MiB free$/m,
+      /^ok {4}.*journal\.db: whole, /m,
+      /^ok {4}.*runner\.sock: the runner answers/m,
+      /^ok {4}wss:\/\/127\.0\.0\.1:\d+: the front answers as localhost with its certificate, and takes the key stub-1/m,
+      /^ok {4}ws:\/\/127\.0\.0\.1:\d+: the front answers as localhost, and takes the key stub-1/m,
+      /^ok {4}http:\/\/127\.0\.0\.1:\d+\/readyz: the admin listener answers$/m,
+      /^ok {4}units: /m,
+      /^ok {4}front \(process \d+\): may open \d+ files/m,
+      /^ok {4}runner \(process \d+\): may open \d+ files/m,
+    ])
+      assert.match(stdout, line);
+  });
+  test('prints one JSON object a line with --json', async () => {
+    const { code, found } = await findings(agent);
+    assert.equal(code, 0);
+    assert.ok(found.length > 12 && found.every(({ state }) => state === 'ok'));
+  });
+  test('starts no run, and the log tells of no refusal', async () => {
+    await findings(agent);
+    assert.deepEqual(await agent.runs(), []);
+    assert.ok(!agent.logSoFar().some(({ msg }) => msg === 'refused'));
+  });
+  test('is coloured on a terminal alone, and not with NO_COLOR', () => {
+    const typed = `'${process.execPath}' '${MAIN}' check --config '${agent.config}'`;
+    const shown = (environment: Record<string, string>): string =>
+      execFileSync('script', ['-qec', typed, '/dev/null'], {
+        encoding: 'utf8',
+        env: { PATH: process.env.PATH, TERM: 'xterm', NODE_NO_WARNINGS: '1', ...environment },
+      });
+    assert.ok(shown({}).includes('\u001b[32mok'));
+    assert.ok(!shown({ NO_COLOR: '1' }).includes('\u001b'));
+  });
+});
+
+suite('doctor, where something is wrong', () => {
+  let agent: TestAgent;
+  const settings = { limits: { connections: 65_536, 'disk-free': '999999GiB' } };
+  const through = ['bash', '-c', 'ulimit -n 1024 && exec "$@"', 'bash'];
+  before(async () => (agent = await startOnPorts({ settings, through })));
+  after(() => agent.close());
+
+  test('says each thing and its remedy, and exits with 1', async () => {
+    agent.script('lost.sh', '#!/opt/gone/python\n');
+    chmodSync(agent.state, 0o755);
+    chmodSync(path.join(agent.dir, 'tls/key.pem'), 0o644);
+    assert.equal((await agent.command(['keys', 'create', 'old'], ['--expires', '2020-01-31'])).code, 0);
+    assert.equal((await agent.command(['keys', 'create', 'soon'], ['--expires', '3d'])).code, 0);
+    const said = await wrong(agent);
+    for (const line of [
+      /^fail lost\.sh: .*\/opt\/gone\/python.* install it/m,
+      /^warn .*\/state: has mode 0755.* chmod o=/m,
+      /^warn .*key\.pem: has mode 0644.* chmod 600/m,
+      /^warn .*keys\.yaml: the key old expired on 2020-01-31; .*keys revoke old/m,
+      /^warn .*keys\.yaml: the key soon expires on /m,
+      /^fail .*\/state: \d+ MiB free, less than limits\.disk-free/m,
+      /^warn front .*may open 1024 files.* LimitNOFILE/m,
+    ])
+      assert.match(said, line);
+    assert.equal((await findings(agent)).code, 1);
+  });
+  test('finds that the certificate was renewed and not reloaded', async () => {
+    const folder = path.join(agent.dir, 'renewed');
+    assert.equal((await mediatorAgent(['init', '--dir', folder, '--name', 'localhost'])).code, 0);
+    for (const file of ['tls/cert.pem', 'tls/key.pem']) copyFileSync(path.join(folder, file), path.join(agent.dir, file));
+    const said = await wrong(agent);
+    assert.match(said, /^fail .*cert\.pem: is not for "127\.0\.0\.1", which names in agent\.yaml has/m);
+    assert.match(said, /^fail wss:.* what is served is not .*cert\.pem; .*reload/m);
+  });
+  test('finds keys that others may read, and a token that others may read', async () => {
+    for (const file of ['keys.yaml', 'admin-token']) chmodSync(path.join(agent.dir, file), 0o644);
+    const said = await wrong(agent);
+    assert.match(said, /^fail .*keys\.yaml: has mode 0644.* chmod 600/m);
+    assert.match(said, /^fail admin\.token-file: .*admin-token: has mode 0644.* chmod 600/m);
+    for (const file of ['keys.yaml', 'admin-token']) chmodSync(path.join(agent.dir, file), 0o600);
+  });
+  test('finds that nothing runs, and a journal that is damaged', async () => {
+    await agent.stop();
+    const journal = path.join(agent.state, 'journal.db');
+    const half = Math.floor(statSync(journal).size / 2);
+    const whole = readFileSync(journal);
+    const fd = openSync(journal, 'r+');
+    writeSync(fd, Buffer.alloc(statSync(journal).size - half, 0xa5), 0, undefined, half);
+    closeSync(fd);
+    const said = await wrong(agent);
+    writeFileSync(journal, whole);
+    assert.match(said, /^fail .*journal\.db: .*(malformed|stop the agent)/m);
+    for (const what of ['.*runner\\.sock', 'wss:', 'ws:', 'http:']) assert.match(said, new RegExp(`^fail ${what}`, 'm'));
+  });
+});
