@@ -8,10 +8,14 @@ export const HEADERS = {
   audience: 'mediator-audience',
   proof: 'mediator-proof',
   failure: 'mediator-failure',
-  /** What else the stub wants to know; `scripts` is all that there is. */
+  /** What else the caller wants: to know its `scripts`, or `patience`. */
   want: 'mediator-want',
   scripts: 'mediator-scripts',
+  patience: 'mediator-patience',
 } as const;
+
+/** A value of {@link HEADERS.want}. */
+export const PATIENCE = 'patience';
 
 export const LIMITS = {
   /** All request headers together (RFC 6585, 431). */
@@ -42,6 +46,8 @@ export const INTERVALS = {
   handshake: 10_000,
   /** From 101 to `start` or `resume`. */
   opening: 10_000,
+  /** The same for a caller that wants patience: a sidecar that keeps a connection for a call to come. */
+  patience: 3_600_000,
   /** Between two messages of an upload. */
   uploading: 120_000,
   /** The agent never sends nothing for longer. */

@@ -76,13 +76,14 @@ export function secretsOf({ secret, previous = [] }: Key, now: number): string[]
   return [secret, ...previous.filter(({ expires }) => now < expires).map((old) => old.secret)];
 }
 
-/** @throws Failure `unauthorized` if the key has expired, or may not be used from this address */
-export function checkKey({ id, expires, networks }: Key, address: string, now: number): void {
+/** The key itself. @throws Failure `unauthorized` if it has expired, or may not be used from this address */
+export function checkKey(key: Key, address: string, now: number): Key {
+  const { id, expires, networks } = key;
   if (expires !== undefined && now >= expires) {
     const when = new Date(expires).toISOString();
     throw new Failure('unauthorized', `the key ${id} expired at ${when}; make another one, or set a later date in keys.yaml`);
   }
-  if (networks === undefined || isWithin(networks, address)) return;
+  if (networks === undefined || isWithin(networks, address)) return key;
   throw new Failure('unauthorized', `the key ${id} may not be used from ${address}; its networks are listed in keys.yaml`);
 }
 

@@ -1,19 +1,22 @@
 /** The two doors of the front, a WebSocket and a POST with the same frames in its bodies, and what is said to everybody else. */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { HEADERS, LIMITS, RUN_PATH } from '../../protocol/constants.ts';
+import { HEADERS, LIMITS, PATIENCE, RUN_PATH } from '../../protocol/constants.ts';
 import { Failure, type FailureCode } from '../../protocol/failures.ts';
 import type { Caller } from '../../protocol/messages.ts';
 import { TICK } from '../../protocol/records.ts';
 import type { Config } from '../config/config.ts';
+import type { Key } from '../config/keys.ts';
 import type { Logger } from '../log.ts';
 import { Acceptor, refuse } from '../wire/acceptor.ts';
 import { BodyConnection } from '../wire/body-connection.ts';
 import type { Connection } from '../wire/connection.ts';
+import { answerHeaders } from './answer-headers.ts';
 import { checkClientCertificate } from './client-certificate.ts';
 import type { Admitted, Gate } from './gate.ts';
 import type { Lobby } from './lobby.ts';
 import type { FrontMetrics, Transport } from './metrics.ts';
+import { firstMessage } from './patience.ts';
 import { relay } from './relay.ts';
 import { SMART_TASKS, answerSmartTask, smartTaskStatus } from './smart-task.ts';
 import type { Upstream } from './upstream.ts';
@@ -42,7 +45,17 @@ export function openDoors(server: Server, { gate, lobby, upstream, config, log, 
   };
   const enter = (stub: Connection, admitted: Admitted, address: string, transport: Transport): void => {
     metrics.admitted(transport);
-    relay({ stub, upstream, key: admitted.key, caller: callerOf(admitted, address), log, refused });
+    relay({ stub, upstream, key: () => admitted.key, caller: callerOf(admitted, address), log, refused });
+  };
+  /** The key may have been revoked by the time that the call comes. */
+  const wait = (stub: Connection, admitted: Admitted, address: string): void => {
+    const dial = async (): Promise<Connection> => {
+      await firstMessage(stub);
+      metrics.admitted('websocket');
+      return upstream.dial();
+    };
+    const key = (): Key => gate.readmit(admitted, address, Date.now());
+    relay({ stub, upstream: { ...upstream, dial }, key, caller: callerOf(admitted, address), log, refused });
   };
   const note = (error: unknown, address: string): Failure => {
     const failure = Failure.from(error);
@@ -71,9 +84,10 @@ export function openDoors(server: Server, { gate, lobby, upstream, config, log, 
     socket.on('error', () => undefined); // a peer that vanished; whoever uses the socket hears of its close
     try {
       const admitted = admit(request, 'GET', address);
-      const headers = Object.entries(answerHeaders(request, admitted)).map(([name, value]) => `${name}: ${value}`);
+      const headers = Object.entries(answerHeaders(request.headers, admitted)).map(([name, value]) => `${name}: ${value}`);
       acceptor.accept(request, socket, head, headers, (stub) => {
-        enter(stub, admitted, address, 'websocket');
+        if (request.headers[HEADERS.want] === PATIENCE) wait(stub, admitted, address);
+        else enter(stub, admitted, address, 'websocket');
       });
     } catch (error) {
       refuse(socket, note(error, address));
@@ -90,7 +104,7 @@ export function openDoors(server: Server, { gate, lobby, upstream, config, log, 
       if (request.url !== RUN_PATH) throw new Failure('not-found', `nothing is served here; stubs call ${RUN_PATH}`);
       if (request.method !== 'POST') throw new Failure('upgrade-required', 'this is the agent; stubs call it with a WebSocket');
       const admitted = admit(request, 'POST', address);
-      beginBody(response, answerHeaders(request, admitted));
+      beginBody(response, answerHeaders(request.headers, admitted));
       const stub = new BodyConnection(request, response);
       stub.send(TICK); // curl passes the head of an answer on with the first bytes of its body
       enter(stub, admitted, address, 'post');
@@ -113,19 +127,8 @@ export function openDoors(server: Server, { gate, lobby, upstream, config, log, 
   });
 }
 
-function callerOf({ key, previous }: Omit<Admitted, 'proof'>, address: string): Caller {
+function callerOf({ key, previous }: Pick<Admitted, 'key' | 'previous'>, address: string): Caller {
   return { key: key.id, address, ...(previous ? { previous } : {}) };
-}
-
-/** Longest list of globs that is told, in bytes: stubs read lines of 4 KiB. */
-const SCRIPTS_MAX = 2048;
-
-/** The agent's proof; and for `mediator.sh --doctor`, what its key may call and the time. */
-function answerHeaders(request: IncomingMessage, { key, proof }: Admitted): Record<string, string> {
-  if (request.headers[HEADERS.want] !== 'scripts') return { [HEADERS.proof]: proof };
-  const globs = key.scripts.map((glob) => encodeURI(glob)).join(' ');
-  const told = globs.length <= SCRIPTS_MAX ? globs : `${globs.slice(0, SCRIPTS_MAX)}...`;
-  return { [HEADERS.proof]: proof, [HEADERS.scripts]: told, date: new Date().toUTCString() };
 }
 
 function beginBody(response: ServerResponse, headers: Record<string, string>): void {

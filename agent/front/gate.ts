@@ -20,6 +20,8 @@ export interface Admitted {
   key: Key;
   /** By a secret that a rotation has replaced. */
   previous: boolean;
+  /** By which it was proven. */
+  secret: string;
   /** The agent's proof, for the 101. */
   proof: string;
 }
@@ -57,14 +59,22 @@ export class Gate {
     return this.#examine(opening, now);
   }
 
+  /** The key as it is now, of somebody who was admitted a while ago. @throws Failure */
+  readmit({ key: { id }, secret }: Admitted, address: string, now: number): Key {
+    this.#begin(address, now);
+    const key = this.#keys.get(id);
+    if (key !== undefined && secretsOf(key, now).includes(secret)) return checkKey(key, address, now);
+    throw new Failure('unauthorized', `the key ${id} does not exist any more, or has another secret by now`);
+  }
+
   /**
    * The key whose secret a Check Point web request carries (checkpoint: Web Request).
    * @throws Failure
    */
-  admitSecret(secret: string | undefined, address: string, now: number): Omit<Admitted, 'proof'> {
+  admitSecret(secret: string | undefined, address: string, now: number): Pick<Admitted, 'key' | 'previous'> {
     this.#begin(address, now);
     const given = digest(secret ?? '');
-    let found: Omit<Admitted, 'proof'> | undefined;
+    let found: Pick<Admitted, 'key' | 'previous'> | undefined;
     for (const key of this.#keys.values()) {
       for (const [index, own] of secretsOf(key, now).entries())
         if (timingSafeEqual(given, digest(own))) found = { key, previous: index > 0 };
@@ -86,7 +96,7 @@ export class Gate {
     const now = Math.floor(milliseconds / 1000);
     if (path !== RUN_PATH) throw new Failure('not-found', `nothing is served here; stubs call ${RUN_PATH}`);
     if (headers.origin !== undefined) throw new Failure('origin', 'browsers may not call; this request has an Origin header');
-    const parsed = parseAuthorization(headers.authorization, headerText(headers[HEADERS.audience]));
+    const parsed = parseAuthorization(headers.authorization, audienceIn(headers));
     if (parsed === undefined) throw new Failure('bad-request', 'the headers Authorization and Mediator-Audience are missing or malformed');
     const { claim, proof } = parsed;
     if (!this.#names.has(claim.audience)) {
@@ -112,7 +122,7 @@ export class Gate {
     }
     checkKey(key, address, milliseconds);
     this.#nonces.use(claim.nonce, Number(claim.time), now);
-    return { key, previous: secret !== key.secret, proof: agentProof(secret, claim.nonce) };
+    return { key, previous: secret !== key.secret, secret, proof: agentProof(secret, claim.nonce) };
   }
 
   /** As many as the key with the most secrets needs: the time that an answer takes does not tell which keys there are. */
@@ -134,6 +144,6 @@ function byId(keys: Key[]): Map<string, Key> {
   return new Map(keys.map((key) => [key.id, key]));
 }
 
-function headerText(value: string | string[] | undefined): string | undefined {
+function audienceIn({ [HEADERS.audience]: value }: IncomingHttpHeaders): string | undefined {
   return Array.isArray(value) ? undefined : value;
 }

@@ -86,6 +86,7 @@ export async function startFront(config: Config): Promise<Front> {
     stop: async () => {
       admin?.stop();
       await listeners.stop();
+      upstream.close();
       log.info('front stopped');
     },
   };

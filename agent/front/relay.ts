@@ -12,7 +12,8 @@ export interface RelayParts {
   stub: Connection;
   /** Dialed while the stub still reads our 101. */
   upstream: Upstream;
-  key: Key;
+  /** Asked once, at the first message. @throws Failure if there is none any more */
+  key: () => Key;
   caller: Caller;
   log: Logger;
   /** Counts what is refused. */
@@ -53,7 +54,7 @@ export function relay({ stub, upstream, key, caller, log, refused }: RelayParts)
         return;
       }
       opened = true;
-      forward(encodeOpening(data, binary, key, upstream.trusting ? caller : undefined));
+      forward(encodeOpening(data, binary, key(), upstream.trusting ? caller : undefined));
       if (runner === undefined) stub.pause();
     } catch (error) {
       refuse(error);

@@ -5,12 +5,15 @@ import { Failure } from '../../protocol/failures.ts';
 import type { Config } from '../config/config.ts';
 import { credentialOr } from '../config/credentials.ts';
 import type { Connection } from '../wire/connection.ts';
-import { dialAgent, type RemoteAgent } from '../wire/dial-agent.ts';
+import type { RemoteAgent } from '../wire/dial-agent.ts';
 import { dialRunner } from '../wire/dial.ts';
+import { KeptConnections } from './kept.ts';
 
 export interface Upstream {
   /** @throws Failure */
   dial: () => Promise<Connection>;
+  /** No more calls will come. */
+  close: () => void;
   /** Whether we may say who calls. An agent elsewhere believes nobody, and takes all our calls for those of our own key. */
   trusting: boolean;
 }
@@ -18,11 +21,13 @@ export interface Upstream {
 /** Asks `config` at every call, so that a reload counts. @throws Failure if a file that it names cannot be used */
 export function createUpstream(config: Config): Upstream {
   readRemote(config);
+  const kept = new KeptConnections();
   return {
     dial: async () => {
       const remote = readRemote(config);
-      return remote === undefined ? dialRunner(config.socket) : dialAgent(remote);
+      return remote === undefined ? dialRunner(config.socket) : kept.take(remote);
     },
+    close: () => kept.close(),
     trusting: config.upstream === undefined,
   };
 }

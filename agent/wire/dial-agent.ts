@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers';
 import { checkServerIdentity, connect as connectTls } from 'node:tls';
 import { WebSocket } from 'ws';
 import { agentProof, formatAuthorization, proofsMatch, stubProof } from '../../protocol/auth.ts';
-import { HEADERS, INTERVALS, RUN_PATH, SUBPROTOCOL } from '../../protocol/constants.ts';
+import { HEADERS, INTERVALS, RUN_PATH, SUBPROTOCOL, type PATIENCE } from '../../protocol/constants.ts';
 import { FAILURES, Failure, type FailureCode } from '../../protocol/failures.ts';
 import { MAX_PAYLOAD, type Connection } from './connection.ts';
 import { SocketConnection } from './socket-connection.ts';
@@ -25,15 +25,29 @@ export interface RemoteAgent {
 /** TLS sessions are kept: from the second call on, a handshake takes one round trip and no certificates. */
 const sessions = new Agent();
 
-/** Opens `/v1/run` and verifies who answers. @throws Failure `runner-away`, `unauthorized`, or what the agent refused with */
-export async function dialAgent({ url, key, ca, at }: RemoteAgent): Promise<Connection> {
+/** An open connection, on which the call is awaited for so many milliseconds. */
+export interface Opened {
+  connection: Connection;
+  patience: number;
+}
+
+/**
+ * Opens `/v1/run` and verifies who answers.
+ * @param want `patience`: the connection is for a call that is still to come
+ * @throws Failure `runner-away`, `unauthorized`, or what the agent refused with
+ */
+export async function dialAgent({ url, key, ca, at }: RemoteAgent, want?: typeof PATIENCE): Promise<Opened> {
   const audience = audienceOf(url);
   const claim = { audience, key: key.id, time: String(Math.floor(Date.now() / 1000)), nonce: randomBytes(16).toString('hex') };
   const ws = new WebSocket(new URL(RUN_PATH, url), SUBPROTOCOL, {
     ...(at === undefined ? { agent: sessions } : { createConnection: () => connectTo(at, url, ca) }),
     ca,
     allowPartialTrustChain: true,
-    headers: { [HEADERS.audience]: audience, authorization: formatAuthorization(claim, stubProof(key.secret, claim)) },
+    headers: {
+      [HEADERS.audience]: audience,
+      authorization: formatAuthorization(claim, stubProof(key.secret, claim)),
+      ...(want && { [HEADERS.want]: want }),
+    },
     perMessageDeflate: false,
     maxPayload: MAX_PAYLOAD,
     skipUTF8Validation: true,
@@ -43,12 +57,14 @@ export async function dialAgent({ url, key, ca, at }: RemoteAgent): Promise<Conn
   return new Promise((resolve, reject) => {
     let socket: Socket | undefined;
     let proof = '';
+    let patience: number = INTERVALS.opening;
     ws.once('upgrade', (response) => {
       socket = response.socket;
       proof = headerOf(response, HEADERS.proof);
+      patience = Number(headerOf(response, HEADERS.patience)) * 1000 || INTERVALS.opening;
     });
     ws.once('open', () => {
-      if (proofsMatch(proof, agentProof(key.secret, claim.nonce))) resolve(new SocketConnection(ws, socket));
+      if (proofsMatch(proof, agentProof(key.secret, claim.nonce))) resolve({ connection: new SocketConnection(ws, socket), patience });
       else {
         ws.terminate();
         reject(new Failure('unauthorized', `what answers at ${url} does not know the key ${key.id}: it is not the agent`));

@@ -2,9 +2,12 @@
  * npm run bench: every row of rows.ts, ours and theirs in turns on this machine. Options: --json, --quick (under two minutes), --only NAME[,NAME...],
  * --guard FILE (fails if a row became much worse than the file says).
  */
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { Sidecar } from '../e2e/sidecar.ts';
 import { prepareAgent, type TestAgent } from '../helpers/agent.ts';
+import { mediatorAgent } from '../helpers/command.ts';
 import { measureJournal, measureScripts } from './flatness.ts';
 import { guard } from './guard.ts';
 import { measureLatency } from './latency.ts';
@@ -29,8 +32,9 @@ const peers = await startPeers(place, { certificate: path.join(agent.dir, 'tls/c
 
 await measure(['rss_stream'], async () => [await measureStream(place, agent, quick ? 256 : 1024)]);
 await measure(['rss_500'], async () => [await measureCrowd(place, agent, 500)]);
-await measure(['plain_vs_webhook', 'tls_vs_webhook', 'tls_vs_handshake', 'tls_vs_ssh', 'tls_vs_ssh_warm', 'sidecar_vs_ssh_warm'], () =>
-  measureLatency(place, { agent, peers, rounds: quick ? 20 : 100 }),
+await measure(
+  ['plain_vs_webhook', 'tls_vs_webhook', 'tls_vs_handshake', 'tls_vs_ssh', 'tls_vs_ssh_warm', 'sidecar_vs_ssh_warm'],
+  async () => measureLatency(place, { agent, peers, sidecar: await startSidecar(), rounds: quick ? 20 : 100 }),
 );
 await measure(['rate_vs_spawn', 'rate_vs_websocketd', 'rate_vs_webhook'], () =>
   measureRates(agent, peers, quick ? { rounds: 2, seconds: 1.5 } : { rounds: 6, seconds: 3 }),
@@ -61,6 +65,26 @@ async function measure(names: RowName[], work: () => Promise<Result[]>): Promise
     if (result) results.push(result);
     printResult(name, result);
   }
+}
+
+/** A call of `true` through a sidecar, as bash code. */
+async function startSidecar(): Promise<string> {
+  const sidecar = await new Sidecar(agent, 'sidecar').start();
+  place.atEnd(() => sidecar.stop());
+  const { code, stdout, stderr } = await mediatorAgent([
+    'stub',
+    '--config',
+    sidecar.config,
+    '--url',
+    sidecar.url,
+    '--plaintext',
+    '--script',
+    'true',
+  ]);
+  if (code !== 0) throw new Error(stderr);
+  const file = path.join(place.folder, 'sidecar.sh');
+  writeFileSync(file, stdout, { mode: 0o700 });
+  return `bash ${file}`;
 }
 
 /** As an operator has it, but for the one limit that 500 runs at once need. */

@@ -90,7 +90,7 @@ export async function examineUpstream(config: Config): Promise<Finding[]> {
 }
 
 async function call(remote: RemoteAgent): Promise<void> {
-  const connection = await dialAgent(remote);
+  const { connection } = await dialAgent(remote);
   connection.close(CLOSE.normal);
 }
 

@@ -40,7 +40,12 @@ suite('the gate', () => {
   test('lets a right proof in, with the key and the agent’s proof', () => {
     const gate = new Gate(['agent.example'], [KEY]);
     const nonce = 'a'.repeat(32);
-    assert.deepEqual(gate.admit(opening({ nonce }), NOW), { key: KEY, previous: false, proof: agentProof(KEY.secret, nonce) });
+    assert.deepEqual(gate.admit(opening({ nonce }), NOW), {
+      key: KEY,
+      previous: false,
+      secret: KEY.secret,
+      proof: agentProof(KEY.secret, nonce),
+    });
   });
   test('takes a clock that is 300 s away, and refuses 301', () => {
     const gate = new Gate(['agent.example'], [KEY]);
@@ -86,7 +91,12 @@ suite('the gate', () => {
     const key = { ...KEY, previous };
     const gate = new Gate(['agent.example'], [key, { ...KEY, id: 'pod-2' }]);
     const nonce = 'c'.repeat(32);
-    assert.deepEqual(gate.admit(opening({ nonce, secret: first }), NOW), { key, previous: true, proof: agentProof(first, nonce) });
+    assert.deepEqual(gate.admit(opening({ nonce, secret: first }), NOW), {
+      key,
+      previous: true,
+      secret: first,
+      proof: agentProof(first, nonce),
+    });
     assert.equal(gate.admit(opening({}), NOW).previous, false);
     failsWith('unauthorized', () => gate.admit(opening({ secret: second }), NOW));
     failsWith('unauthorized', () => gate.admit(opening({ secret: first }), NOW + 1));
