@@ -1762,7 +1762,7 @@ session_failure() {
     unauthorized | clock-skew | replayed | origin | not-allowed) found=77 ;;
     bad-request | not-found | misdirected | upgrade-required | headers-too-large | invalid-message | out-of-order) found=78 ;;
     unknown-run | internal) found=125 ;;
-    argument-too-long | ambiguous-script | outside-folder | unsafe-script | missing-interpreter | broken-manifest | cannot-start) found=126 ;;
+    argument-too-long | ambiguous-script | outside-folder | unsafe-script | unapproved-script | missing-interpreter | broken-manifest | cannot-start) found=126 ;;
     no-such-script | invalid-name) found=127 ;;
     *)
       case $3 in

@@ -43,6 +43,7 @@ export const FAILURES = {
   'ambiguous-script': { exit: 126, meaning: 'two files answer to the name; the message names both' },
   'outside-folder': { exit: 126, meaning: 'a symbolic link leads out of the scripts folder' },
   'unsafe-script': { exit: 126, meaning: 'the script or a folder above it is writable by others than its owner, or owned by a stranger' },
+  'unapproved-script': { exit: 126, meaning: 'the agent demands approvals, and the script or its manifest is new or has changed' },
   'unsettled-script': { exit: 75, meaning: 'the script is being written at this moment' },
   'missing-interpreter': { exit: 126, meaning: 'the interpreter of the script does not exist on the host' },
   'broken-manifest': { exit: 126, meaning: "the script's manifest has an error; the message names file, line and field" },

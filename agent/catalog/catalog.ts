@@ -1,12 +1,14 @@
 /** The catalog: from a name to a script that may run. The disk is asked every time; what was read is kept as long as the file stays the same. */
-import { readdirSync, realpathSync, statSync, type Stats } from 'node:fs';
+import { readdirSync, statSync, type Stats } from 'node:fs';
 import path from 'node:path';
 import { Failure } from '../../protocol/failures.ts';
+import type { Config } from '../config/config.ts';
+import { Approvals } from './approvals.ts';
 import { Contents, fingerprintOf, remember, settled } from './contents.ts';
 import { commandFor } from './interpreter.ts';
-import { readManifest, type Manifest } from './manifest.ts';
+import { readManifest, type Manifest, type ManifestFile } from './manifest.ts';
 import { candidates, checkName, isScriptFile, quote, stemOf } from './names.ts';
-import { checkTrust } from './trust.ts';
+import { checkPlace } from './trust.ts';
 
 export interface Script {
   /** Path below the scripts folder, with extension. */
@@ -15,6 +17,10 @@ export interface Script {
   file: string;
   sha256: string;
   manifest: Manifest;
+  /** Empty if there is no manifest. */
+  manifestSha256: string;
+  /** Changes whenever the script's file or its manifest was written or replaced. */
+  version: string;
   /** Program and leading arguments; those of the invocation follow. */
   command: [program: string, ...args: string[]];
 }
@@ -24,12 +30,13 @@ export interface CatalogOptions {
   searchPath: string;
   /** A file must have been left alone for this long, in milliseconds, before it is run. */
   settle: number;
+  approvals: Approvals;
 }
 
 export class Catalog {
   readonly #options: CatalogOptions;
   readonly #contents: Contents;
-  readonly #manifests = new Map<string, { fingerprint: string; manifest: Manifest }>();
+  readonly #manifests = new Map<string, ManifestFile & { fingerprint: string }>();
 
   constructor(options: CatalogOptions) {
     this.#options = options;
@@ -40,10 +47,20 @@ export class Catalog {
     return this.#options.root;
   }
 
-  /** @throws Failure that says why nothing, or nothing safe, answers to the name */
+  get approvals(): Approvals {
+    return this.#options.approvals;
+  }
+
+  /** @throws Failure that says why nothing, or nothing safe, answers to the name, or nothing that was approved */
   async resolve(name: string): Promise<Script> {
-    checkName(name);
-    return this.#examine(this.#find(name));
+    const script = await this.examine(this.find(name));
+    this.approvals.check(script);
+    return script;
+  }
+
+  /** Whether what was resolved is still what is on the disk: the last thing to ask before it is started. */
+  isCurrent({ name, file, version }: Script): boolean {
+    return versionOf(file, this.#manifestOf(name)) === version;
   }
 
   /** All files that are scripts, by path below the scripts folder, sorted. */
@@ -52,7 +69,9 @@ export class Catalog {
     return found.filter((name) => this.#isScript(name)).sort();
   }
 
-  #find(name: string): string {
+  /** The path of the file that answers to a name. @throws Failure */
+  find(name: string): string {
+    checkName(name);
     const found = candidates(name).filter((candidate) => this.#isScript(candidate));
     const [first, second] = found;
     if (first === undefined) {
@@ -73,11 +92,12 @@ export class Catalog {
     return stats?.isFile() === true && isScriptFile(name, stats.mode);
   }
 
-  async #examine(name: string): Promise<Script> {
+  /** A file that {@link names} or {@link find} has named, approved or not. @throws Failure that says why it cannot run */
+  async examine(name: string): Promise<Script> {
     const file = path.join(this.#options.root, name);
-    this.#checkPlace(name);
-    const { sha256, head, mode } = await this.#contents.read(name, file);
-    const manifest = await this.#manifest(`${stemOf(name)}.yaml`);
+    checkPlace(this.#options.root, name);
+    const { sha256, head, mode, fingerprint } = await this.#contents.read(name, file);
+    const { manifest, ...described } = await this.#manifest(name);
     const command = commandFor({
       file,
       head,
@@ -85,34 +105,39 @@ export class Catalog {
       interpreter: manifest.interpreter,
       searchPath: this.#options.searchPath,
     });
-    return { name, file, sha256, manifest, command };
-  }
-
-  /** The file itself and, where it is a link, the folder that the link is in: both must be ours alone. */
-  #checkPlace(name: string): void {
-    const file = path.join(this.#options.root, name);
-    const root = realpathSync(this.#options.root);
-    const real = realpathSync(file);
-    const folder = realpathSync(path.dirname(file));
-    if (!`${real}/`.startsWith(`${root}/`) || !`${folder}/`.startsWith(`${root}/`)) {
-      throw new Failure('outside-folder', `${name} is a symbolic link that leads out of the scripts folder; copy the file instead`);
-    }
-    checkTrust(root, real);
-    if (folder !== path.dirname(real)) checkTrust(root, folder);
+    const version = `${fingerprint} ${described.fingerprint}`;
+    return { name, file, sha256, manifest, manifestSha256: described.sha256, version, command };
   }
 
   /** Half a manifest can be a valid one, so that it has to settle as a script has. */
-  async #manifest(name: string): Promise<Manifest> {
-    const file = path.join(this.#options.root, name);
-    if (statOf(file) === undefined) return readManifest(file);
+  async #manifest(script: string): Promise<ManifestFile & { fingerprint: string }> {
+    const file = this.#manifestOf(script);
+    const name = path.relative(this.#options.root, file);
+    if (statOf(file) === undefined) return { ...readManifest(file), fingerprint: '' };
     const known = this.#manifests.get(file);
     const fingerprint = fingerprintOf(await settled(name, file, this.#options.settle, known?.fingerprint));
-    if (known?.fingerprint === fingerprint) return known.manifest;
-    this.#checkPlace(name);
-    const manifest = readManifest(file);
-    remember(this.#manifests, file, { fingerprint, manifest });
-    return manifest;
+    if (known?.fingerprint === fingerprint) return known;
+    checkPlace(this.#options.root, name);
+    const read = { ...readManifest(file), fingerprint };
+    remember(this.#manifests, file, read);
+    return read;
   }
+
+  #manifestOf(name: string): string {
+    return path.join(this.#options.root, `${stemOf(name)}.yaml`);
+  }
+}
+
+/** The catalog of the scripts folder that agent.yaml names. */
+export function openCatalog(config: Config): Catalog {
+  return new Catalog({ root: config.scripts, searchPath: config.path, settle: config.settle, approvals: new Approvals(config) });
+}
+
+function versionOf(...files: string[]): string {
+  return files
+    .map((file) => statSync(file, { bigint: true, throwIfNoEntry: false }))
+    .map((stats) => (stats === undefined ? '' : fingerprintOf(stats)))
+    .join(' ');
 }
 
 /** Undefined also for a name that is too long with one of the extensions, and for a link to itself: nothing answers to them. */

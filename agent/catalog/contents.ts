@@ -16,11 +16,13 @@ export interface Content {
   head: Buffer;
   /** As stat(2) gives it. */
   mode: number;
+  /** Of the file that was read. */
+  fingerprint: string;
 }
 
 export class Contents {
   readonly #settle: number;
-  readonly #known = new Map<string, Content & { fingerprint: string }>();
+  readonly #known = new Map<string, Content>();
 
   /** @param settle milliseconds without a change, after which a file is complete */
   constructor(settle: number) {

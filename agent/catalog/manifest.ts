@@ -1,11 +1,12 @@
 /** The manifest: `NAME.yaml` beside a script. Every field is optional; scripts/README.md explains each. */
-import { statSync } from 'node:fs';
+import { hash } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
 import { z } from 'zod';
 import { HOSTS } from '../../protocol/messages.ts';
 import { Failure } from '../../protocol/failures.ts';
 import { KINDS, KIND_NAMES } from '../config/kinds.ts';
 import { Duration, Size } from '../config/units.ts';
-import { formatProblem, readYamlFile } from '../config/yaml-file.ts';
+import { formatProblem, parseYaml } from '../config/yaml-file.ts';
 
 const variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is not a variable name');
 
@@ -36,17 +37,32 @@ export const Manifest = z
   });
 export type Manifest = z.output<typeof Manifest>;
 
-const NONE: Manifest = Manifest.parse({});
+export interface ManifestFile {
+  manifest: Manifest;
+  /** Of the file; empty if there is none. */
+  sha256: string;
+}
+
+const NONE: ManifestFile = { manifest: Manifest.parse({}), sha256: '' };
 
 /**
  * The manifest in a file, or the one with all defaults if there is no such file.
  * @throws Failure `broken-manifest`, which names file, line and field of every fault
  */
-export function readManifest(file: string): Manifest {
+export function readManifest(file: string): ManifestFile {
   const stats = statSync(file, { throwIfNoEntry: false });
   if (stats === undefined) return NONE;
   if (!stats.isFile()) throw new Failure('broken-manifest', `${file}: is not a file`);
-  const parsed = readYamlFile(file, Manifest);
-  if (parsed.ok) return parsed.value;
+  const bytes = readBytes(file);
+  const parsed = parseYaml(file, bytes.toString(), Manifest);
+  if (parsed.ok) return { manifest: parsed.value, sha256: hash('sha256', bytes) };
   throw new Failure('broken-manifest', parsed.problems.map(formatProblem).join('; '));
+}
+
+function readBytes(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    throw new Failure('broken-manifest', `${file}: ${Failure.from(cause).message}`, { cause });
+  }
 }

@@ -1,9 +1,27 @@
 /** Who could have written what we are about to run? Strict about ownership and modes, as sshd is about `authorized_keys` (sshd_config(5), StrictModes). */
-import { statSync, type Stats } from 'node:fs';
+import { realpathSync, statSync, type Stats } from 'node:fs';
 import path from 'node:path';
 import { Failure } from '../../protocol/failures.ts';
 
 const WRITABLE_BY_OTHERS = 0o022;
+
+/**
+ * The file itself and, where it is a link, the folder that the link is in: both must be ours alone.
+ * @param folder the scripts folder
+ * @param name path below it
+ * @throws Failure `outside-folder` or `unsafe-script`
+ */
+export function checkPlace(folder: string, name: string): void {
+  const file = path.join(folder, name);
+  const root = realpathSync(folder);
+  const real = realpathSync(file);
+  const parent = realpathSync(path.dirname(file));
+  if (!`${real}/`.startsWith(`${root}/`) || !`${parent}/`.startsWith(`${root}/`)) {
+    throw new Failure('outside-folder', `${name} is a symbolic link that leads out of the scripts folder; copy the file instead`);
+  }
+  checkTrust(root, real);
+  if (parent !== path.dirname(real)) checkTrust(root, parent);
+}
 
 /**
  * Checks a file and every folder from it up to the scripts folder.

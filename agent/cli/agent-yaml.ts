@@ -35,6 +35,11 @@ admin:
 keys: keys.yaml
 scripts: scripts
 
+# true: a script that is new or was changed, or its manifest, does not run before somebody has looked at it and said: scripts approve NAME. That is
+# written to approvals.json beside this file. Who may write that may approve: let it be another user than the one who runs the scripts.
+require-approval: false
+approvals: approvals.json
+
 # The journal, the spool, and the private folders of scripts. The socket is the runner's API: whoever may open it may use it.
 state: ${state}
 socket: ${socket ?? `${state}/runner.sock`}

@@ -2,7 +2,8 @@
 import type { Config } from '../config/config.ts';
 import { countFailures, ok, printFinding, type Finding } from './findings.ts';
 import { smartConsoleFingerprint } from './fingerprint.ts';
-import { inspectFolder, inspectFront, inspectScripts } from './inspections.ts';
+import { inspectFront } from './inspections.ts';
+import { inspectFolder, inspectScripts } from './script-inspections.ts';
 
 /** Prints a line for each thing that was checked. Resolves with the exit code: 0 if everything is well, 78 if the agent would not start, 1 if only scripts or tasks have problems. */
 export async function check(config: Config, { json }: { json?: boolean } = {}): Promise<number> {

@@ -1,19 +1,14 @@
-/** What can be found out from files alone, without a running agent: the parts of `check`, which `doctor` shares. */
+/** What can be found out about the front from files alone: a part of `check`, which `doctor` shares. */
 import { X509Certificate, createPrivateKey } from 'node:crypto';
-import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { Failure } from '../../protocol/failures.ts';
 import { readToken } from '../admin/token.ts';
-import { Catalog } from '../catalog/catalog.ts';
-import { checkTrust } from '../catalog/trust.ts';
 import type { Config } from '../config/config.ts';
 import { loadKeys, type Key } from '../config/keys.ts';
 import { formatProblem } from '../config/yaml-file.ts';
 import { CERTIFICATE_WARNING_DAYS } from '../front/certificate.ts';
 import { readRemote } from '../front/upstream.ts';
-import { readTasks } from '../tasks/folder.ts';
-import type { Task } from '../tasks/task.ts';
-import { fail, failed, ok, warn, type Finding } from './findings.ts';
+import { fail, failed, warn, type Finding } from './findings.ts';
 
 const DAY = 86_400_000;
 /** Enough to push new stubs by hand into every pod. */
@@ -100,42 +95,6 @@ function inspectUpstream(config: Config): Finding[] {
   } catch (error) {
     return [failed('upstream', error)];
   }
-}
-
-/** Empty if the folder is there. */
-export function inspectFolder({ scripts }: Config): Finding[] {
-  const isFolder = statSync(scripts, { throwIfNoEntry: false })?.isDirectory() === true;
-  return isFolder ? [] : [fail(scripts, 'is not a folder; make it, or correct scripts in agent.yaml')];
-}
-
-/** Every script and every task, whether or not something is wrong. */
-export async function inspectScripts(config: Config): Promise<Finding[]> {
-  const root = realpathSync(config.scripts);
-  const catalog = new Catalog({ root, searchPath: config.path, settle: config.settle });
-  const findings: Finding[] = [];
-  for (const name of catalog.names()) {
-    findings.push(
-      await catalog.resolve(name).then(
-        () => ok(name),
-        (error: unknown) => failed(name, error),
-      ),
-    );
-  }
-  for (const { file, task, problem } of readTasks(root, (absolute) => checkTrust(root, absolute))) {
-    const fault = task === undefined || problem !== '' ? problem : await faultOf(task, catalog, config);
-    findings.push(fault === '' ? ok(file) : fail(file, fault));
-  }
-  return findings;
-}
-
-/** What a task names must be there. */
-async function faultOf({ action: { 'run-script': script, 'send-mail': mail } }: Task, catalog: Catalog, { smtp }: Config): Promise<string> {
-  if (mail !== undefined && smtp[mail['smtp-server']] === undefined) return `agent.yaml has no server "${mail['smtp-server']}" under smtp`;
-  if (script === undefined) return '';
-  return catalog.resolve(script['repository-script']).then(
-    () => '',
-    (error: unknown) => Failure.from(error).message,
-  );
 }
 
 function dateOf(moment: number): string {

@@ -9,7 +9,7 @@ import { addKeys } from './keys-commands.ts';
 import { configured, exit, listing, type WithConfig } from './options.ts';
 import { run } from './run.ts';
 import { addRuns } from './runs-commands.ts';
-import { listScripts, showScript } from './scripts.ts';
+import { approveScripts, listScripts, showScript, type ApproveOptions } from './scripts.ts';
 import { addSimulate } from './simulate/command.ts';
 import { PARTS } from './serve.ts';
 import { stub, type StubOptions } from './stub.ts';
@@ -84,6 +84,17 @@ export function createProgram(): Command {
     async (name: string, { config, ...options }: WithConfig & { json?: boolean }) =>
       exit(await showScript(readConfig(config), name, options)),
   );
+
+  listing(
+    scripts
+      .command('approve [names...]')
+      .description('let a script run that is new or was changed, as it is now; for whoever may write approvals.json'),
+  )
+    .option('--all', 'all that wait for approval')
+    .option('--sha256 <hash>', 'only if it is still this: at least its first 12 digits')
+    .action(async (names: string[], { config, ...options }: WithConfig & ApproveOptions) =>
+      exit(await approveScripts(readConfig(config), names, options)),
+    );
 
   const tasks = program.command('tasks').description('the tasks: what happens at an event for which no script is named');
   listing(tasks.command('list').description('all task files, and what is wrong with those that cannot be used')).action(

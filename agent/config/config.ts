@@ -41,6 +41,10 @@ const AgentYaml = z.strictObject({
     .optional(),
   keys: z.string().default('keys.yaml'),
   scripts: z.string().default('scripts'),
+  /** Scripts run only once somebody has approved their bytes and their manifest's. */
+  'require-approval': z.boolean('must be true or false').default(false),
+  /** Written by `scripts approve`. Whoever may write it may approve. */
+  approvals: z.string().default('approvals.json'),
   state: z.string().default('state'),
   socket: z.string().default('state/runner.sock'),
   /** A folder of the front's own; by default the unit's StateDirectory, or `front` below `state`. */
@@ -104,6 +108,7 @@ function withAbsolutePaths(file: string, config: z.output<typeof AgentYaml>): Co
     file,
     keys: from(config.keys),
     scripts: from(config.scripts),
+    approvals: from(config.approvals),
     state: from(config.state),
     socket: from(config.socket),
     ...(config.nonces === undefined ? {} : { nonces: from(config.nonces) }),

@@ -29,6 +29,7 @@ export class Journal {
   #head: Head;
   readonly #insert;
   readonly #start;
+  readonly #identify;
   readonly #settle;
   readonly #acknowledge;
   readonly #byId;
@@ -53,6 +54,7 @@ export class Journal {
     const values = columns.replace(/\w+/g, (name) => `:${name}`);
     this.#insert = this.#db.prepare(`INSERT INTO runs (${columns}) VALUES (${values})`);
     this.#start = this.#db.prepare('UPDATE runs SET started = ?, pid = ?, boot = ? WHERE id = ?');
+    this.#identify = this.#db.prepare('UPDATE runs SET sha256 = ? WHERE id = ? AND outcome IS NULL');
     this.#settle = this.#db.prepare(
       `UPDATE runs SET outcome = :outcome, code = :code, stdout = :stdout, stderr = :stderr, message = :message, ended = :ended, reply = :reply,
          stdout_sha256 = :stdout_sha256, stderr_sha256 = :stderr_sha256,
@@ -75,6 +77,11 @@ export class Journal {
   /** Called before the script is started, with process id 0, and again when its process id is known. */
   start(id: string, started: number, pid: number, boot: string): void {
     write(() => this.#start.run(started, pid, boot, id));
+  }
+
+  /** The script was changed while the run waited: this is what runs. */
+  identify(id: string, sha256: string): void {
+    write(() => this.#identify.run(sha256, id));
   }
 
   /** Ends a run and puts it at the end of the chain. Returns its place, or undefined if it had ended already. */

@@ -3,7 +3,7 @@
  * Long because it is the one story that everything else serves.
  */
 import { monotonicFactory } from 'ulid';
-import { exitCodeOf } from '../../protocol/failures.ts';
+import { Failure, exitCodeOf } from '../../protocol/failures.ts';
 import { EXIT_CANCELLED } from '../../protocol/outcomes.ts';
 import type { Catalog, Script } from '../catalog/catalog.ts';
 import type { Config } from '../config/config.ts';
@@ -119,7 +119,7 @@ export class Life {
   }
 
   async #carryOut(accepted: Accepted): Promise<void> {
-    const { run, script, plan, stdin, log, since } = accepted;
+    const { run, stdin, log, since } = accepted;
     await this.#parts.journal.flush(); // a power cut must not make us forget that it may have started
     const invocation = { ...accepted.invocation, stdin };
     const waited = performance.now() - since;
@@ -128,6 +128,7 @@ export class Life {
       this.#waitedTooLong(accepted);
       return;
     }
+    const { script, plan } = await this.#current(accepted);
     const input = inputOf(this.#parts.spool.folder(run.id), invocation, script.manifest);
     const limits = {
       ...plan,
@@ -143,8 +144,20 @@ export class Life {
       crashPoint('start-heard');
       this.#parts.journal.start(run.id, Date.now(), pid, bootId());
       log.info({ pid, waited: Math.round(waited) }, 'script started');
+      if (!this.#parts.catalog.isCurrent(script)) log.warn('the script was changed as it was started; it may not be what the journal says');
     });
     this.#conclude(accepted, memo, ending, false);
+  }
+
+  /** What was found when the run was accepted may have been changed while it waited: it is planned anew, and the journal names what runs. */
+  async #current({ run, script, plan, invocation }: Accepted): Promise<{ script: Script; plan: Plan }> {
+    const { catalog, journal, config } = this.#parts;
+    if (catalog.isCurrent(script)) return { script, plan };
+    const now = await catalog.resolve(script.name);
+    if (answersOnStdout(now.manifest.kind) !== answersOnStdout(script.manifest.kind))
+      throw new Failure('unsettled-script', `the kind of ${script.name} was changed while the run waited; nothing was started, call again`);
+    journal.identify(run.id, now.sha256);
+    return { script: now, plan: planRun(run.id, now, invocation, config) };
   }
 
   /** Goes on with a run that an earlier runner has started and the keeper has kept. */

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import path from 'node:path';
 import { RUN_PATH } from '../../protocol/constants.ts';
 import { Failure } from '../../protocol/failures.ts';
-import { Catalog } from '../catalog/catalog.ts';
+import { openCatalog, type Catalog } from '../catalog/catalog.ts';
 import { watchScripts } from '../catalog/watch.ts';
 import type { Config } from '../config/config.ts';
 import { rereadConfig } from '../config/reload.ts';
@@ -50,7 +50,7 @@ export async function startRunner(config: Config): Promise<RunningPart> {
   const journal = new Journal(path.join(config.state, 'journal.db'));
   const spool = new Spool(path.join(config.state, 'spool'));
   const keeper = linkToKeeper(config);
-  const catalog = new Catalog({ root: config.scripts, searchPath: config.path, settle: config.settle });
+  const catalog = openCatalog(config);
   const admission = new Admission(config.limits);
   const registry = new Registry(journal, spool);
   const metrics = new RunnerMetrics();

@@ -9,7 +9,8 @@ import { version } from '../config/version.ts';
 import type { Journal } from '../journal/journal.ts';
 import { history } from './history.ts';
 import type { Runner } from './runner.ts';
-import { describeRun, describeScript, listTasks, summarize } from './summaries.ts';
+import { describeScript } from './script-summary.ts';
+import { describeRun, listTasks, summarize } from './summaries.ts';
 
 const Filter = z.strictObject({
   ticket: z.string().optional(),
@@ -59,7 +60,7 @@ async function route(request: IncomingMessage, { runner, catalog, journal }: Rou
   const named = name === undefined ? [] : [':name'];
   const target = [request.method, api, collection, ...named, action].filter((part) => part !== undefined).join(' ');
   if (request.method === 'GET' && url.pathname.startsWith(SCRIPT)) {
-    return describeScript((await catalog.resolve(decodeSegment(url.pathname.slice(SCRIPT.length)))).name, catalog);
+    return describeScript(catalog.find(decodeSegment(url.pathname.slice(SCRIPT.length))), catalog);
   }
   switch (target) {
     case 'GET healthz':

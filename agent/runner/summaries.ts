@@ -1,7 +1,5 @@
-/** Runs, scripts and tasks as listings show them. */
+/** Runs and tasks as listings show them. */
 import { realpathSync } from 'node:fs';
-import { Failure } from '../../protocol/failures.ts';
-import type { Catalog } from '../catalog/catalog.ts';
 import { checkTrust } from '../catalog/trust.ts';
 import type { JournalRow } from '../journal/row.ts';
 import { readTasks } from '../tasks/folder.ts';
@@ -29,15 +27,6 @@ export interface RunSummary {
   stderr: number;
   key: string;
   message: string;
-}
-
-/** A script in listings. `problem` says why it cannot run; then the fields about its content are missing. */
-export interface ScriptSummary {
-  name: string;
-  problem?: { code: string; message: string };
-  sha256?: string;
-  command?: string[];
-  manifest?: unknown;
 }
 
 /** A task in listings; without its shared secret. */
@@ -112,16 +101,6 @@ export function listTasks(root: string): TaskSummary[] {
 }
 
 const NO_TASK = { name: '', trigger: '', action: '', enabled: false, description: '', tags: [], 'fail-open': true, 'custom-data': {} };
-
-export async function describeScript(name: string, catalog: Catalog): Promise<ScriptSummary> {
-  try {
-    const { sha256, command, manifest } = await catalog.resolve(name);
-    return { name, sha256, command, manifest };
-  } catch (error) {
-    const { code, message } = Failure.from(error);
-    return { name, problem: { code, message } };
-  }
-}
 
 export function time(milliseconds: number | null): string | null {
   return milliseconds === null ? null : new Date(milliseconds).toISOString();

@@ -23,7 +23,7 @@ for (const name of examples) {
   });
 
   test(`${name} has a manifest without faults, and is listed in the contract`, () => {
-    const manifest = readManifest(path.join(SCRIPTS, `${path.parse(name).name}.yaml`));
+    const { manifest } = readManifest(path.join(SCRIPTS, `${path.parse(name).name}.yaml`));
     assert.ok(manifest.host);
     assert.ok(manifest.kind);
     assert.ok(contract.includes(`\n| \`${name}\` |`));

@@ -12,7 +12,7 @@ export function Scripts() {
     <h1>Scripts</h1>
     <p class="bad" role="alert">${error}</p>
     ${value?.scripts.map(
-      ({ name, problem, sha256, command, manifest }) =>
+      ({ name, problem, sha256, manifest_sha256, approval, command, manifest }) =>
         html`<details key=${name}>
           <summary>
             <strong>${visible(name)}</strong>
@@ -23,13 +23,16 @@ export function Scripts() {
             <dt>runs</dt>
             <dd><a href="#/runs?script=${encodeURIComponent(name)}">its runs</a></dd>
             ${
-              problem === undefined
-                ? html`<dt>command</dt>
+              sha256 === undefined
+                ? null
+                : html`<dt>command</dt>
                     <dd><code>${visible(command.join(' '))}</code></dd>
                     <dt>sha-256</dt>
-                    <dd><code>${sha256}</code></dd>`
-                : null
+                    <dd><code>${sha256}</code></dd>
+                    <dt>manifest</dt>
+                    <dd><code>${manifest_sha256 || 'none'}</code></dd>`
             }
+            ${approval === undefined ? null : html`<${Approval} ...${approval} />`}
             ${Object.entries(manifest ?? {}).map(
               ([field, setting]) =>
                 html`<dt>${visible(field)}</dt>
@@ -38,6 +41,20 @@ export function Scripts() {
           </dl>
         </details>`,
     )}
+  `;
+}
+
+/** Approving itself is for the agent's host: whoever has this page's token may not decide what runs there. */
+function Approval({ state, at, by, sha256, manifest_sha256 }) {
+  return html`
+    <dt>approval</dt>
+    <dd>${state === 'approved' ? `approved ${at} by ${visible(by)}` : `waits for approval: ${state}`}</dd>
+    ${
+      state === 'changed'
+        ? html`<dt>approved was</dt>
+            <dd><code>${sha256}, manifest ${manifest_sha256 || 'none'}</code>, ${at} by ${visible(by)}</dd>`
+        : null
+    }
   `;
 }
 

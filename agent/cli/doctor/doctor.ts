@@ -2,7 +2,8 @@
 import { version } from '../../config/version.ts';
 import type { Config } from '../../config/config.ts';
 import { countFailures, ok, printFinding, type Finding } from '../findings.ts';
-import { inspectFolder, inspectFront, inspectScripts } from '../inspections.ts';
+import { inspectFront } from '../inspections.ts';
+import { inspectFolder, inspectScripts } from '../script-inspections.ts';
 import { wellSaid } from '../check.ts';
 import { examineAdmin, examineFront, examineRunner, examineUpstream } from './answers.ts';
 import { examineClock, examineInterpreters, examineNode } from './machine.ts';

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, suite, test } from 'node:test';
+import { Approvals } from '../../../agent/catalog/approvals.ts';
 import { Catalog } from '../../../agent/catalog/catalog.ts';
 import { Failure, type FailureCode } from '../../../protocol/failures.ts';
 import { newFolder } from '../../helpers/folder.ts';
@@ -20,7 +21,7 @@ suite('the catalog', () => {
   });
 
   function open(settle: number): Catalog {
-    return new Catalog({ root, searchPath: process.env.PATH ?? '', settle });
+    return new Catalog({ root, searchPath: process.env.PATH ?? '', settle, approvals: new Approvals({ approvals: '', 'require-approval': false }) });
   }
 
   function write(name: string, text = '#!/bin/sh\n', mode = 0o755): string {
@@ -112,7 +113,7 @@ suite('the catalog', () => {
     const link = `${root}-link`;
     symlinkSync(root, link);
     try {
-      assert.equal((await new Catalog({ root: link, searchPath: '', settle: 0 }).resolve('x')).name, 'x.sh');
+      assert.equal((await new Catalog({ root: link, searchPath: '', settle: 0, approvals: new Approvals({ approvals: '', 'require-approval': false }) }).resolve('x')).name, 'x.sh');
     } finally {
       rmSync(link);
     }

@@ -11,9 +11,9 @@ suite('a manifest', () => {
   const folder = temporaryFolder({ after });
   const file = path.join(folder, 'close.yaml');
 
-  function read(text: string): ReturnType<typeof readManifest> {
+  function read(text: string): Manifest {
     writeFileSync(file, text);
-    return readManifest(file);
+    return readManifest(file).manifest;
   }
 
   function broken(name: string): string {
@@ -29,7 +29,7 @@ suite('a manifest', () => {
   test('that does not exist, or is empty, has all defaults', () => {
     const defaults = Manifest.parse({});
     assert.equal(defaults['on-caller-loss'], 'finish');
-    assert.deepEqual(readManifest(path.join(folder, 'none.yaml')), defaults);
+    assert.deepEqual(readManifest(path.join(folder, 'none.yaml')).manifest, defaults);
     assert.deepEqual(read(''), defaults);
     assert.deepEqual(read('# nothing\n'), defaults);
   });

@@ -3,6 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, suite, test } from 'node:test';
 import pino from 'pino';
+import { Approvals } from '../../../agent/catalog/approvals.ts';
 import { Catalog } from '../../../agent/catalog/catalog.ts';
 import { loadConfig } from '../../../agent/config/config.ts';
 import { Journal } from '../../../agent/journal/journal.ts';
@@ -51,7 +52,7 @@ suite('the life of a run', () => {
     const runner = new Runner({
       metrics: new RunnerMetrics(),
       ...{ config: config.value, log, journal, spool },
-      catalog: new Catalog({ root: folder, searchPath: config.value.path, settle: 0 }),
+      catalog: new Catalog({ root: folder, searchPath: config.value.path, settle: 0, approvals: new Approvals(config.value) }),
       keeper,
       admission: new Admission(config.value.limits),
       registry,

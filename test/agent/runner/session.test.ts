@@ -4,6 +4,7 @@ import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, afterEach, before, beforeEach, mock, suite, test } from 'node:test';
 import pino from 'pino';
+import { Approvals } from '../../../agent/catalog/approvals.ts';
 import { Catalog } from '../../../agent/catalog/catalog.ts';
 import { loadConfig } from '../../../agent/config/config.ts';
 import { Journal } from '../../../agent/journal/journal.ts';
@@ -43,7 +44,7 @@ suite('a connection to the runner', () => {
     const registry = new Registry(journal, spool);
     const parts = {
       ...{ config: config.value, log, journal, spool },
-      catalog: new Catalog({ root: folder, searchPath: config.value.path, settle: 0 }),
+      catalog: new Catalog({ root: folder, searchPath: config.value.path, settle: 0, approvals: new Approvals(config.value) }),
       keeper,
       metrics: new RunnerMetrics(),
       admission: new Admission(config.value.limits),

@@ -1,0 +1,56 @@
+/** What can be found out about scripts and tasks from files alone: a part of `check`, which `doctor` shares. */
+import { realpathSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { Failure } from '../../protocol/failures.ts';
+import { openCatalog, type Catalog } from '../catalog/catalog.ts';
+import { checkTrust } from '../catalog/trust.ts';
+import type { Config } from '../config/config.ts';
+import { readTasks } from '../tasks/folder.ts';
+import type { Task } from '../tasks/task.ts';
+import { fail, failed, ok, warn, type Finding } from './findings.ts';
+
+/** Empty if the folder is there. */
+export function inspectFolder({ scripts }: Config): Finding[] {
+  const isFolder = statSync(scripts, { throwIfNoEntry: false })?.isDirectory() === true;
+  return isFolder ? [] : [fail(scripts, 'is not a folder; make it, or correct scripts in agent.yaml')];
+}
+
+/** Every script and every task, whether or not something is wrong. */
+export async function inspectScripts(config: Config): Promise<Finding[]> {
+  const root = realpathSync(config.scripts);
+  const catalog = openCatalog(config);
+  const findings: Finding[] = inspectApprovers(config);
+  for (const name of catalog.names()) {
+    findings.push(
+      await catalog.resolve(name).then(
+        () => ok(name),
+        (error: unknown) => failed(name, error),
+      ),
+    );
+  }
+  for (const { file, task, problem } of readTasks(root, (absolute) => checkTrust(root, absolute))) {
+    const fault = task === undefined || problem !== '' ? problem : await faultOf(task, catalog, config);
+    findings.push(fault === '' ? ok(file) : fail(file, fault));
+  }
+  return findings;
+}
+
+/** Scripts run as the owner of the state folder. */
+function inspectApprovers({ approvals, state, 'require-approval': required }: Config): Finding[] {
+  const folder = path.dirname(approvals);
+  const [agent, approver] = [state, folder].map((name) => statSync(name, { throwIfNoEntry: false })?.uid);
+  if (!required || agent === undefined || agent !== approver || agent === 0) return [];
+  return [
+    warn(approvals, `its folder belongs to the user who runs the scripts, so that a script can approve itself; run: chown root ${folder}`),
+  ];
+}
+
+/** What a task names must be there. */
+async function faultOf({ action: { 'run-script': script, 'send-mail': mail } }: Task, catalog: Catalog, { smtp }: Config): Promise<string> {
+  if (mail !== undefined && smtp[mail['smtp-server']] === undefined) return `agent.yaml has no server "${mail['smtp-server']}" under smtp`;
+  if (script === undefined) return '';
+  return catalog.resolve(script['repository-script']).then(
+    () => '',
+    (error: unknown) => Failure.from(error).message,
+  );
+}
