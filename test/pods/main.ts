@@ -1,6 +1,6 @@
 /**
  * The matrix: every pod with every case, every proxy with every case, then the tables. run.sh starts it in a sandbox.
- * PODS and PROXIES, if set, name the columns that are wanted, separated by spaces.
+ * PODS and PROXIES, if set, name the columns that are wanted, separated by spaces. BASHES is the folder that bashes.sh filled.
  */
 import { CASES } from './cases.ts';
 import { CUT_CASES } from './cuts.ts';
@@ -25,7 +25,7 @@ interface ProxyColumn {
 
 await openNetwork();
 const world = await World.open();
-const plans = podPlans(world.agent.certificate);
+const plans = podPlans(world.agent.certificate, process.env.BASHES ?? '');
 const pods = new Table('the stub in pods', namesOf(POD_CASES), namesOf(plans));
 const proxies = new Table('the stub behind proxies', namesOf([...PROXY_CASES, LONG_CASE]), PROXIES.flatMap(columnNames));
 const end = new Table('in the end', ['scripts started as often as told', 'nothing left running'], ['agent']);

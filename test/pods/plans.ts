@@ -1,4 +1,6 @@
 /** The pods of the matrix, from the poorest to the richest. */
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
 import type { PodPlan, Transport } from './pod.ts';
 
 const COREUTILS = [
@@ -45,8 +47,8 @@ const COREUTILS = [
 const USUAL = ['bash', ...COREUTILS, 'grep', 'sed'];
 const MOUNTS = ['--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp'];
 
-/** @param authority PEM of what the stores of pods are to trust besides their own */
-export function podPlans(authority: string): PodPlan[] {
+/** @param authority PEM of what the stores of pods are to trust besides their own; @param bashes folder of other bashes, named by their version */
+export function podPlans(authority: string, bashes: string): PodPlan[] {
   return [
     { name: 'bash', transport: 'tcp', programs: ['bash-static'], mounts: [] },
     { name: 'bash+dev', transport: 'tcp', programs: ['bash-static'], mounts: ['--dev', '/dev'] },
@@ -58,7 +60,20 @@ export function podPlans(authority: string): PodPlan[] {
     { name: 'curl-bare', transport: 'curl', programs: ['bash', 'curl'], store: authority, mounts: [] },
     richPlan('both', 'openssl', authority),
     { ...richPlan('both/curl', 'curl', authority), env: { MEDIATOR_TRANSPORT: 'curl' } },
+    ...otherBashes(bashes, authority),
   ];
+}
+
+/** Each bash of another version alone, and the oldest one also with tools. */
+function otherBashes(folder: string, authority: string): PodPlan[] {
+  const versions = readdirSync(folder).sort();
+  const plan = (version: string) => ({ bash: path.join(folder, version), programs: ['bash-static'] });
+  const alone = versions.map((version): PodPlan => ({ ...plan(version), name: `bash-${version}`, transport: 'tcp', mounts: [] }));
+  const withTools = versions.slice(0, 1).map((version): PodPlan => {
+    const programs = ['bash-static', ...COREUTILS, 'openssl'];
+    return { ...plan(version), name: `openssl-${version}`, transport: 'openssl', programs, store: authority, mounts: MOUNTS };
+  });
+  return [...alone, ...withTools];
 }
 
 /** With everything that a stub can use. */

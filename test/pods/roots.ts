@@ -8,6 +8,8 @@ import { HOST, HOST_NAME, OTHER_NAME } from './network.ts';
 export interface RootPlan {
   /** Programs from /usr/bin, with their libraries. `bash-static` becomes /bin/bash. */
   programs: string[];
+  /** The file that is `bash-static`, if it is not that of this machine. */
+  bash?: string;
   /** Busybox, and a link for each of its applets. */
   busybox?: boolean;
   /** What there is besides the root folder, as options of bubblewrap. */
@@ -22,16 +24,17 @@ export function missingPrograms({ programs, busybox = false }: RootPlan): string
 }
 
 /** Fills an empty folder. */
-export async function makeRoot(root: string, { programs, busybox = false, mounts, store }: RootPlan): Promise<void> {
+export async function makeRoot(root: string, { programs, bash, busybox = false, mounts, store }: RootPlan): Promise<void> {
   const mountPoints = mounts.filter((option) => option.startsWith('/'));
   for (const folder of ['bin', 'stub', ...mountPoints]) mkdirSync(path.join(root, folder), { recursive: true, mode: 0o755 });
   for (const name of programs) await addProgram(root, name);
+  if (bash !== undefined) copyFileSync(bash, path.join(root, 'bin/bash'));
   if (busybox) await addBusybox(root);
-  if (programs.includes('bash-static')) return;
+  if (store === undefined) return;
   mkdirSync(path.join(root, 'etc'), { mode: 0o755 });
   writeFileSync(path.join(root, 'etc/hosts'), `127.0.0.1 localhost\n${HOST} ${HOST_NAME} ${OTHER_NAME}\n`);
   writeFileSync(path.join(root, 'etc/nsswitch.conf'), 'hosts: files dns\n');
-  if (store !== undefined) await addStore(root, store);
+  await addStore(root, store);
 }
 
 async function addProgram(root: string, name: string): Promise<void> {

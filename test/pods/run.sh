@@ -7,15 +7,17 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." || exit
 
 # Without these there is no pod at all: program and Debian package.
 NEEDED=(bwrap:bubblewrap ip:iproute2 unshare:util-linux nsenter:util-linux setpriv:util-linux openssl:openssl /bin/bash-static:bash-static)
-sandbox=''
+sandbox='' bashes=''
 
 main() {
   check_needed
   trap 'leave 143' TERM HUP
   trap 'leave 130' INT
+  trap 'rm -rf "$bashes"' EXIT
+  bashes=$(mktemp -d -p /var/tmp) && chmod 755 "$bashes" && bash test/pods/bashes.sh "$bashes" || exit
   # In the background and waited for, because bash does not run a trap while a command in the foreground goes on.
   setpriv --pdeathsig KILL -- unshare --net --mount --pid --mount-proc --fork --kill-child=KILL \
-    bash test/pods/run.sh --inside </dev/null &
+    env BASHES="$bashes" bash test/pods/run.sh --inside </dev/null &
   sandbox=$!
   wait "$sandbox"
 }
