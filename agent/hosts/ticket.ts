@@ -1,5 +1,6 @@
 /** What a SecureChange ticket says about itself: for the log, the journal, and the identity of an event. The script's stdin is never touched. */
-import { isAt, scanXml } from './scan.ts';
+import { StringDecoder } from 'node:string_decoder';
+import { XmlScan, isAt } from './scan.ts';
 
 /** Fields that are missing or malformed, or stand there twice, are empty. */
 export interface Ticket {
@@ -29,27 +30,58 @@ const NUMBER = /^\d{1,18}$/;
 /** Characters of a subject or a name. */
 const LONGEST = 1000;
 
-/** The ticket in the bytes, or undefined if they are not XML with a `ticket_info`, or too much of it. */
-export function readTicket(stdin: Buffer): Ticket | undefined {
-  const found = new Map<Field, string[]>();
-  let root: string | undefined;
-  const isXml = scanXml(stdin, (names, text) => {
-    root = names[0];
+/** The longest ticket that is looked into piece by piece, in bytes, and the most tags: a second of processor time for the worst. */
+const LONGEST_TICKET = 16 * 1024 * 1024;
+const MOST_TAGS = 2_000_000;
+
+/** The ticket in pieces of some bytes, or undefined if they are not XML with a `ticket_info`, or too much of it. */
+export async function readTicket(pieces: AsyncIterable<Buffer>): Promise<Ticket | undefined> {
+  const reader = new TicketReader();
+  for await (const piece of pieces) if (!reader.push(piece)) return undefined;
+  return reader.end();
+}
+
+/** Reads a ticket that comes in pieces, cut anywhere. */
+export class TicketReader {
+  readonly #decoder = new StringDecoder('utf8');
+  readonly #found = new Map<Field, string[]>();
+  #root: string | undefined;
+  #size = 0;
+  readonly #scan = new XmlScan((names, text) => {
+    this.#root = names[0];
     const field = NAMES.find((name) => isAt(FIELDS[name], names));
-    if (field !== undefined) found.set(field, [...(found.get(field) ?? []), text].slice(0, 2));
-  });
-  if (!isXml || root !== 'ticket_info') return undefined;
-  const only = ([first = '', second]: string[] = [], allowed: (text: string) => boolean): string =>
-    second === undefined && allowed(first) ? first : '';
-  const number = (field: Field): string => only(found.get(field), (text) => NUMBER.test(text));
-  const words = (field: Field): string => only(found.get(field), (text) => text.length <= LONGEST).replace(/&(\w+);/g, plain);
-  return {
-    id: number('id'),
-    subject: words('subject'),
-    requester: words('login') || words('displayName'),
-    stage: number('current') || number('completion'),
-    updated: number('updated'),
-  };
+    if (field !== undefined) this.#found.set(field, [...(this.#found.get(field) ?? []), text].slice(0, 2));
+  }, MOST_TAGS);
+
+  /** @returns false as soon as it is no ticket that can be read */
+  push(piece: Buffer): boolean {
+    this.#size += piece.length;
+    return this.#size <= LONGEST_TICKET && this.#scan.push(this.#decoder.write(piece));
+  }
+
+  end(): Ticket | undefined {
+    if (!this.#scan.push(this.#decoder.end()) || !this.#scan.end() || this.#root !== 'ticket_info') return undefined;
+    return {
+      id: this.#number('id'),
+      subject: this.#words('subject'),
+      requester: this.#words('login') || this.#words('displayName'),
+      stage: this.#number('current') || this.#number('completion'),
+      updated: this.#number('updated'),
+    };
+  }
+
+  #number(field: Field): string {
+    return this.#only(field, (text) => NUMBER.test(text));
+  }
+
+  #words(field: Field): string {
+    return this.#only(field, (text) => text.length <= LONGEST).replace(/&(\w+);/g, plain);
+  }
+
+  #only(field: Field, isAllowed: (text: string) => boolean): string {
+    const [first = '', second] = this.#found.get(field) ?? [];
+    return second === undefined && isAllowed(first) ? first : '';
+  }
 }
 
 /** The five entities that XML has of itself; there are no others in what hosts send. */

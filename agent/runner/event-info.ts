@@ -1,9 +1,10 @@
 /** What an invocation tells of the event that called: its ticket, and what makes it the same event as another one. */
+import { createReadStream } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { identityOf } from '../hosts/identity.ts';
-import { SCAN_LIMIT } from '../hosts/scan.ts';
 import { readTicket, type Ticket } from '../hosts/ticket.ts';
 import type { Invocation } from './invocation.ts';
-import { beginningOf } from './spool.ts';
+import { SMALL, type Content } from './spool.ts';
 
 /** What is known of the event that called. */
 export interface EventInfo {
@@ -16,7 +17,23 @@ export interface EventInfo {
 const NO_TICKET: Ticket = { id: '', subject: '', requester: '', stage: '', updated: '' };
 
 /** @param script as resolved, or `event:NAME` */
-export function eventInfo(script: string, { key, args, host, stdin, event: name }: Invocation): EventInfo {
-  const ticket = host === 'securechange' ? readTicket(beginningOf(stdin, SCAN_LIMIT + 1)) : undefined;
+export async function eventInfo(script: string, { key, args, host, stdin, event: name }: Invocation): Promise<EventInfo> {
+  const ticket = host === 'securechange' ? await readTicket(piecesOf(stdin)) : undefined;
   return { name, ticket: ticket ?? NO_TICKET, identity: identityOf({ key, script, args, name, ticket }) };
+}
+
+/** All of it, in pieces, between which others have their turn. */
+async function* piecesOf({ bytes, file }: Content): AsyncGenerator<Buffer> {
+  if (bytes === undefined) {
+    if (file !== undefined) yield* piecesOfFile(file);
+    return;
+  }
+  for (let at = 0; at < bytes.length; at += SMALL) {
+    if (at > 0) await setImmediate();
+    yield bytes.subarray(at, at + SMALL);
+  }
+}
+
+function piecesOfFile(file: string): AsyncIterable<Buffer> {
+  return createReadStream(file, { highWaterMark: SMALL });
 }

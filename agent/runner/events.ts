@@ -36,14 +36,15 @@ export class Events {
     this.#ledger = ledger;
   }
 
-  /** @throws Failure, and then nothing was started */
-  begin(invocation: Invocation): RunView {
+  /** @param checkOpen throws if no run may begin any more. @throws Failure, and then nothing was started */
+  async begin(invocation: Invocation, checkOpen: () => void): Promise<RunView> {
     const { event } = invocation;
     if (event === '') throw new Failure('invalid-name', 'neither a script nor an event was named; name one of them');
     const tasks = this.#tasksFor(invocation);
     const subject = { sha256: '', timeout: 0, onCallerLoss: 'finish', held: false, env: {} } as const;
     const name = EVENT_PREFIX + event;
-    const info = eventInfo(name, invocation);
+    const info = await eventInfo(name, invocation);
+    checkOpen();
     const earlier = invocation.task === undefined && mayJoin(invocation) ? earlierRun(this.#parts, info.identity, invocation) : undefined;
     if (earlier !== undefined) return earlier;
     inputOf(invocation); // refused before anything is written

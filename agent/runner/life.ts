@@ -60,11 +60,11 @@ export class Life {
    */
   async begin(name: string, invocation: Invocation, checkOpen: () => void): Promise<RunView> {
     const script = await this.#parts.catalog.resolve(name);
+    const event = await eventInfo(script.name, invocation);
     checkOpen();
     checkInput(invocation, script.manifest);
     const id = this.#newId();
     const plan = planRun(id, script, invocation, this.#parts.config);
-    const event = eventInfo(script.name, invocation);
     const earlier = joinsRetries(script, invocation) ? earlierRun(this.#parts, event.identity, invocation) : undefined;
     if (earlier !== undefined) return earlier;
     const job = jobOf(script, invocation.key, event.ticket.id);

@@ -147,12 +147,12 @@ export class Runner {
   }
 
   async #begin(invocation: Invocation): Promise<RunView> {
-    const view =
-      invocation.script === undefined
-        ? this.#events.begin(invocation)
-        : await this.#life.begin(invocation.script, invocation, () => {
-            this.#checkOpen();
-          });
+    const checkOpen = (): void => {
+      this.#checkOpen();
+    };
+    const view = await (invocation.script === undefined
+      ? this.#events.begin(invocation, checkOpen)
+      : this.#life.begin(invocation.script, invocation, checkOpen));
     // A reader from here on: while we wait for the disk, another caller of the same run may give up. By setImmediate its own reading has begun.
     const release = view.subscribe(() => undefined);
     try {

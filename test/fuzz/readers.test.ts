@@ -4,7 +4,7 @@ import { suite, test } from 'node:test';
 import { Receiver } from 'ws';
 import { readXmlAnswer } from '../../agent/hosts/answers.ts';
 import { decodePayload } from '../../agent/hosts/payload.ts';
-import { readTicket } from '../../agent/hosts/ticket.ts';
+import { TicketReader } from '../../agent/hosts/ticket.ts';
 import { KeysYaml } from '../../agent/config/keys.ts';
 import { parseYaml } from '../../agent/config/yaml-file.ts';
 import { Manifest } from '../../agent/catalog/manifest.ts';
@@ -110,7 +110,10 @@ suite('any bytes', () => {
       bytes,
       xml.map((text) => Buffer.from(text)),
     ),
-    readTicket,
+    (ticket) => {
+      const reader = new TicketReader();
+      if (reader.push(ticket)) reader.end();
+    },
   );
   holds('as an answer in XML', xml, (text) => {
     for (const type of ['condition', 'tasks', 'risk'] as const) readXmlAnswer(type, text);

@@ -19,7 +19,11 @@ const INPUTS: Record<string, { stdin: string | Buffer; known?: { ticket: string 
   'UTF-16, big-endian': { stdin: Buffer.from(good(5), 'utf16le').swap16() },
   'UTF-8 with a byte order mark': { stdin: Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), Buffer.from(good(6))]), known: { ticket: '6' } },
   'Latin-1': { stdin: Buffer.from('<ticket_info><id>7</id><subject>Z\xfcrich</subject></ticket_info>', 'latin1'), known: { ticket: '7' } },
-  '5 MB of text in one element': { stdin: `<ticket_info><id>8</id><subject>${'x'.repeat(5_000_000)}</subject></ticket_info>` },
+  '5 MB of text in one element': {
+    stdin: `<ticket_info><id>8</id><subject>${'x'.repeat(5_000_000)}</subject></ticket_info>`,
+    known: { ticket: '8' },
+  },
+  '17 MB of it': { stdin: `<ticket_info><id>22</id><subject>${'x'.repeat(17_000_000)}</subject></ticket_info>` },
   'a comment of 900,000 characters': {
     stdin: `<ticket_info><id>21</id><comment>${'x'.repeat(900_000)}</comment></ticket_info>`,
     known: { ticket: '21' },

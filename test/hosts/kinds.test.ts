@@ -170,6 +170,16 @@ suite('the answer of each kind', () => {
     assert.equal(stdout.toString(), risk(...uuids.map(result)));
   });
 
+  test('with fail-open, nothing stands in for the answer to a draft that has an id which is none', async () => {
+    const call = await secureChange(agent, 'risk-open');
+    for (const uuid of ['', '1&amp;2', 'x'.repeat(65)]) {
+      const draft = `<field_info><field><access_request><uuid>1</uuid></access_request><access_request><uuid>${uuid}</uuid></access_request></field></field_info>`;
+      const { code, stdout } = await call({ args: ['9'], stdin: draft });
+      assert.notEqual(code, 0, uuid);
+      assert.equal(stdout.toString().includes('CANNOT_COMPUTE'), false, uuid);
+    }
+  });
+
   test('the Test button: SCW_EVENT is TEST, stdin is <ticket_info/>, and what the script prints is shown, answer or not', async () => {
     agent.script('button.sh', '#!/bin/bash\nprintf "%s/%s/%s" "$SCW_EVENT" "$1" "$(cat)"\n', { manifest: 'kind: condition\n' });
     const call = await secureChange(agent, 'button');

@@ -30,7 +30,9 @@ suite('an event', { timeout: 120_000 }, () => {
     proxy = await startProxy();
     mail = await startMailServer();
     const server = { host: '127.0.0.1', port: mail?.port ?? 1, 'require-tls': false };
-    agent = await startAgent({ settings: { smtp: { office: server, down: { ...server, port: 1 } } } });
+    agent = await startAgent({
+      settings: { smtp: { office: server, strict: { host: server.host, port: server.port }, down: { ...server, port: 1 } } },
+    });
   });
   after(async () => {
     await agent.close();
@@ -219,7 +221,10 @@ suite('an event', { timeout: 120_000 }, () => {
       body: 'Have a look.',
       attachment: 'payload',
     };
-    task('a', { trigger: 'After Publish', action: { 'send-mail': { 'smtp-server': 'office', 'mail-settings': settings } } });
+    const sent = (server: string) => ({ 'send-mail': { 'smtp-server': server, 'mail-settings': settings } });
+    task('a', { trigger: 'After Submit', 'fail-open': false, action: sent('strict') });
+    assert.equal((await raise('After Submit', SESSION)).code, 1, 'a server without TLS gets nothing, unless agent.yaml allows that');
+    task('b', { trigger: 'After Publish', action: sent('office') });
     assert.equal((await raise('After Publish', SESSION)).code, 0);
     const { from, to, data } = await mail.next();
     assert.deepEqual([from, to], ['c@x.example', ['a@x.example', 'b@x.example']]);

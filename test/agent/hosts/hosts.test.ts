@@ -4,10 +4,17 @@ import path from 'node:path';
 import { suite, test } from 'node:test';
 import { accessRequestsIn } from '../../../agent/hosts/draft.ts';
 import { decodePayload } from '../../../agent/hosts/payload.ts';
-import { readTicket } from '../../../agent/hosts/ticket.ts';
+import { TicketReader, type Ticket } from '../../../agent/hosts/ticket.ts';
 import { ROOT } from '../../helpers/command.ts';
 
 const payload = (name: string): Buffer => readFileSync(path.join(ROOT, 'test/fixtures/payloads', name));
+
+/** @param size of the pieces in which it comes */
+function readTicket(ticket: Buffer, size = 65_536): Ticket | undefined {
+  const reader = new TicketReader();
+  for (let at = 0; at < ticket.length; at += size) if (!reader.push(ticket.subarray(at, at + size))) return undefined;
+  return reader.end();
+}
 
 suite('the id of a ticket', () => {
   const id = (text: string): string => readTicket(Buffer.from(text))?.id ?? '';
@@ -26,15 +33,13 @@ suite('the id of a ticket', () => {
       assert.equal(id(text), '', text);
     }
   });
-  test('is empty, at once and without an error, where XML is hostile', () => {
-    const begun = performance.now();
+  test('is empty, without an error, where XML is hostile', () => {
     assert.equal(id('<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/hostname">]><ticket_info><id>&b;</id></ticket_info>'), '');
     assert.equal(id('<a>'.repeat(50_000)), '');
-    assert.equal(id(`<ticket_info><id>1</id>${' '.repeat(1024 * 1024)}</ticket_info>`), '');
+    assert.equal(id(`<ticket_info><id>1</id>${' '.repeat(16 * 1024 * 1024)}</ticket_info>`), '');
     assert.equal(id('<ticket_info><__proto__><id>1</id></__proto__></ticket_info>'), '');
     assert.equal(id(`<${'!'.repeat(200_000)}`), '');
     assert.equal(id(`<ticket_info ${'a="'.repeat(60_000)}`), '');
-    assert.ok(performance.now() - begun < 5000);
   });
 });
 
@@ -62,13 +67,32 @@ suite('a ticket', () => {
     ['an element without a name', '<ticket_info><id>1</id>< /></ticket_info>', undefined],
     ['an end too many', '<ticket_info><id>1</id></ticket_info></ticket_info>', undefined],
     ['51 levels', `<ticket_info><id>1</id>${'<a>'.repeat(50)}${'</a>'.repeat(50)}</ticket_info>`, undefined],
-    ['50,001 tags', `<ticket_info><id>1</id>${'<a/>'.repeat(49_998)}</ticket_info>`, undefined],
+    ['2,000,001 tags', `<ticket_info><id>1</id>${'<a/>'.repeat(1_999_998)}</ticket_info>`, undefined],
+    ['a comment of 2 MiB', `<ticket_info><id>1</id><!--${' '.repeat(2 * 1024 * 1024)}--></ticket_info>`, undefined],
+    ['a number behind much space', `<ticket_info><id>1${' '.repeat(65_536)}2</id></ticket_info>`, ''],
+    ['3.6 MB of requests before it', `<ticket_info><a>${'<b><c>text</c></b>'.repeat(200_000)}</a><id>1</id></ticket_info>`, '1'],
   ];
   for (const [what, xml, id] of odd) {
     test(`${what}: ${id === undefined ? 'is none' : `the id is "${id}"`}`, () => {
       assert.equal(readTicket(Buffer.from(xml))?.id, id);
     });
   }
+});
+
+suite('a ticket that comes in pieces', () => {
+  const tickets = ['close', 'advance'].map((name) => payload(`securechange/${name}.xml`).toString());
+  const odd = '\ufeff<?a ?><ticket_info a="\'>"><id><![CDATA[1]]><!-- > -->3</id><subject>Zürich ✓</subject></ticket_info>\n';
+  test('is the same wherever it is cut', () => {
+    for (const text of [...tickets, odd]) {
+      const bytes = Buffer.from(text);
+      const whole = readTicket(bytes);
+      assert.match(whole?.id ?? '', /^\d+$/);
+      for (let size = 1; size < 40; size += 1) assert.deepEqual(readTicket(bytes, size), whole, `in pieces of ${size}`);
+    }
+  });
+  test('is none if its end is missing', () => {
+    for (let end = 1; end < odd.trim().length; end += 1) assert.equal(readTicket(Buffer.from(odd.slice(0, end)), 7), undefined);
+  });
 });
 
 suite('the access requests of a draft', () => {
