@@ -12,6 +12,7 @@ STATE=/var/lib/mediator
 COMMAND=/usr/local/bin/mediator-agent
 UNITS=(mediator-runner.service mediator-front.service)
 UNIT_FOLDER=/usr/local/lib/systemd/system # below /etc is yours: `systemctl edit` writes there
+SUBGROUP=$UNIT_FOLDER/mediator-runner.service.d/subgroup.conf
 SYSUSERS=/usr/local/lib/sysusers.d/mediator.conf
 TMPFILES=/usr/local/lib/tmpfiles.d/mediator.conf
 NEEDED=(systemctl:systemd systemd-sysusers:systemd systemd-tmpfiles:systemd systemd-notify:systemd openssl:openssl sha256sum:coreutils)
@@ -197,10 +198,20 @@ install_units() {
   local unit
   say "units ${UNITS[*]}"
   for unit in "${UNITS[@]}"; do run install -D -m 644 "$SOURCE/systemd/$unit" "$UNIT_FOLDER/$unit"; done
+  install_subgroup
   run install -D -m 644 "$SOURCE/systemd/mediator.tmpfiles.conf" "$TMPFILES"
   run systemd-tmpfiles --create "$TMPFILES"
   run systemctl daemon-reload
   run systemctl --quiet enable "${UNITS[@]}"
+}
+
+# With it, the limits of manifests are enforced; systemd before 254 does not know it.
+install_subgroup() {
+  local version
+  run rm -rf "${SUBGROUP%/*}"
+  version=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+  ((${version:-0} >= 254)) || return 0
+  run install -D -m 644 "$SOURCE/systemd/subgroup.conf" "$SUBGROUP"
 }
 
 # The runner first: it lets runs finish, whose stubs read on through the old front. Then the front, through whose successor stubs resume.
@@ -235,6 +246,7 @@ uninstall_agent() {
     [[ ! -e $UNIT_FOLDER/$unit ]] || run systemctl --quiet disable --now "$unit"
     run rm -f "$UNIT_FOLDER/$unit"
   done
+  run rm -rf "${SUBGROUP%/*}"
   run systemctl daemon-reload
   run rm -rf "$PROGRAM" "$COMMAND" "$SYSUSERS" "$TMPFILES" /run/mediator
   echo "kept: $CONFIG (configuration, keys, scripts), $STATE (history), the users mediator and mediator-front.

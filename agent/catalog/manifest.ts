@@ -8,6 +8,9 @@ import { KINDS, KIND_NAMES } from '../config/kinds.ts';
 import { Duration, Size } from '../config/units.ts';
 import { formatProblem, parseYaml } from '../config/yaml-file.ts';
 
+/** Bytes. */
+const MEMORY_LEAST = 1024 ** 2;
+
 const variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is not a variable name');
 
 export const Manifest = z
@@ -25,6 +28,16 @@ export const Manifest = z
     serialize: z.enum(['ticket']).optional(),
     'on-caller-loss': z.enum(['finish', 'kill']).default('finish'),
     'output-limit': Size.optional(),
+    limits: z
+      .strictObject({
+        memory: Size.refine(
+          (bytes) => bytes >= MEMORY_LEAST,
+          `is less than ${MEMORY_LEAST / 1024 ** 2}MiB, in which hardly a shell starts`,
+        ).optional(),
+        processes: z.int().min(1).max(4_194_304).optional(),
+        cpu: z.number('must be a number of processors, for instance 1.5').min(0.01).max(4096).optional(),
+      })
+      .default({}),
     events: z.array(z.string().min(1)).optional(),
     retries: z.enum(['attach', 'run']).optional(),
     'fail-open': z.boolean('must be true or false').optional(),

@@ -5,6 +5,7 @@ import { Failure } from '../../protocol/failures.ts';
 import { openCatalog, type Catalog } from '../catalog/catalog.ts';
 import { checkTrust } from '../catalog/trust.ts';
 import type { Config } from '../config/config.ts';
+import { unenforceable } from '../process/groups.ts';
 import { readTasks } from '../tasks/folder.ts';
 import type { Task } from '../tasks/task.ts';
 import { fail, failed, ok, warn, type Finding } from './findings.ts';
@@ -23,7 +24,7 @@ export async function inspectScripts(config: Config): Promise<Finding[]> {
   for (const name of catalog.names()) {
     findings.push(
       await catalog.resolve(name).then(
-        () => ok(name),
+        ({ manifest }) => withLimits(name, Object.keys(manifest.limits)),
         (error: unknown) => failed(name, error),
       ),
     );
@@ -33,6 +34,12 @@ export async function inspectScripts(config: Config): Promise<Finding[]> {
     findings.push(fault === '' ? ok(file) : fail(file, fault));
   }
   return findings;
+}
+
+/** The script runs in any case. */
+function withLimits(name: string, limits: string[]): Finding {
+  const missing = unenforceable(limits).join(', ');
+  return missing === '' ? ok(name) : warn(name, `its limits ${missing} will not be enforced on this machine; scripts/README.md says why`);
 }
 
 /** Scripts run as the owner of the state folder. */

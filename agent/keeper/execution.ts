@@ -2,12 +2,14 @@
 import { Failure, exitCodeOf } from '../../protocol/failures.ts';
 import { EXIT_CANCELLED, EXIT_TIMED_OUT, EXIT_UNKNOWN, outcomeOf, type ProcessExit } from '../../protocol/outcomes.ts';
 import type { Stream } from '../../protocol/records.ts';
+import type { Logger } from '../log.ts';
 import { crashPoint } from '../process/crash-point.ts';
-import { startScript, type StartedProcess } from '../process/script.ts';
+import type { Groups } from '../process/groups.ts';
 import type { Pipes } from '../process/pipes.ts';
-import { endTree } from '../process/tree.ts';
+import { endTree, type Tree } from '../process/tree.ts';
 import type { KeptRun } from './kept-run.ts';
 import type { EndOrder, Ended, StartOrder } from './messages.ts';
+import { start, type Started } from './start.ts';
 import { OutputPipe, openStdio, type Stdio } from './stdio.ts';
 
 /** After the script's exit, descendants that hold its pipes have this long to finish their output. */
@@ -15,35 +17,42 @@ const DRAIN = 500;
 
 type Ending = Omit<Ended, 'totals'>;
 
+/** What scripts are started with. */
+export interface Means {
+  pipes: Pipes;
+  /** Undefined where a run cannot have a control group. */
+  groups: Groups | undefined;
+  log: Logger;
+}
+
 /** @param onStarted is told the process id as soon as there is one */
-export async function execute(run: KeptRun, plan: StartOrder, pipes: Pipes, onStarted: (pid: number) => void): Promise<Ending> {
+export async function execute(
+  run: KeptRun,
+  plan: StartOrder,
+  { pipes, groups, log }: Means,
+  onStarted: (pid: number) => void,
+): Promise<Ending> {
   try {
     const stdio = await openStdio(pipes, plan.stdin);
-    const process = await startScript({ file: plan.program, args: plan.args, cwd: plan.cwd, env: plan.env, stdio: stdio.child }).catch(
-      (error: unknown) => {
-        stdio.abandon();
-        throw error;
-      },
-    );
+    const process = await start(plan, stdio.child, groups, log).catch((error: unknown) => {
+      stdio.abandon();
+      throw error;
+    });
     stdio.closeChildEnds();
-    return await attend(run, plan, process, stdio, onStarted).catch(async (error: unknown) => {
-      const survivors = await endTree({ pid: process.pid, mark: plan.mark }, plan.grace);
+    const ending = await attend(run, plan, process, stdio, onStarted).catch(async (error: unknown) => {
+      const survivors = await endTree(process.tree, plan.grace);
       const message = `an error in the agent, and the script was ended: ${Failure.from(error).message}`;
       return { outcome: 'lost' as const, code: EXIT_UNKNOWN, message, survivors };
     });
+    if (process.tree.group !== undefined) groups?.discard(process.tree.group);
+    return ending;
   } catch (error) {
     const { code, message } = Failure.from(error);
     return { outcome: 'refused', code: exitCodeOf(code), message, survivors: [] };
   }
 }
 
-async function attend(
-  run: KeptRun,
-  plan: StartOrder,
-  process: StartedProcess,
-  stdio: Stdio,
-  onStarted: (pid: number) => void,
-): Promise<Ending> {
+async function attend(run: KeptRun, plan: StartOrder, process: Started, stdio: Stdio, onStarted: (pid: number) => void): Promise<Ending> {
   onStarted(process.pid);
   const stopFeeding = stdio.feed();
   const output = collect(run, plan, stdio.outputs);
@@ -84,7 +93,7 @@ function collect(
   return { pipes, lost: () => lost };
 }
 
-async function waitForEnd(run: KeptRun, plan: StartOrder, process: StartedProcess): Promise<Ending> {
+async function waitForEnd(run: KeptRun, plan: StartOrder, process: Started): Promise<Ending> {
   const timer = setTimeout(() => {
     run.end({ outcome: 'timed-out', message: `it ran longer than its ${plan.timeout / 1000} s` });
   }, plan.timeout);
@@ -93,13 +102,13 @@ async function waitForEnd(run: KeptRun, plan: StartOrder, process: StartedProces
   });
   const first = await Promise.race([process.exit, ordered]);
   clearTimeout(timer);
-  if (!('outcome' in first)) return { ...outcomeOf(first), message: signalMessage(first), survivors: [] };
+  if (!('outcome' in first)) return { ...outcomeOf(first), message: signalMessage(first, process.tree), survivors: [] };
   return end(plan, process, first);
 }
 
 /** Ends the script with everything that it has started. */
-async function end(plan: StartOrder, process: StartedProcess, { outcome, message }: EndOrder): Promise<Ending> {
-  const survivors = await endTree({ pid: process.pid, mark: plan.mark }, plan.grace);
+async function end(plan: StartOrder, { tree }: Started, { outcome, message }: EndOrder): Promise<Ending> {
+  const survivors = await endTree(tree, plan.grace);
   const code = outcome === 'timed-out' ? EXIT_TIMED_OUT : EXIT_CANCELLED;
   return { outcome, code, message: `the script was ended: ${message}`, survivors };
 }
@@ -111,6 +120,7 @@ async function settledWithin(milliseconds: number, work: Promise<unknown>): Prom
   clearTimeout(timer);
 }
 
-function signalMessage({ signal }: ProcessExit): string {
-  return signal === null ? '' : `the script was ended by signal ${signal}`;
+function signalMessage({ signal }: ProcessExit, { group }: Tree): string {
+  if (signal === null) return '';
+  return `the script was ended by signal ${signal}${group?.ranOutOfMemory === true ? ': it wanted more memory than limits.memory allows' : ''}`;
 }

@@ -8,6 +8,7 @@ import { createServer, type Socket } from 'node:net';
 import { parseArgs } from 'node:util';
 import { LOG_LEVELS, createLogger, type Logger } from '../log.ts';
 import { crashPoint } from '../process/crash-point.ts';
+import { Groups } from '../process/groups.ts';
 import { Pipes } from '../process/pipes.ts';
 import { writeEnding } from './ending-file.ts';
 import { execute } from './execution.ts';
@@ -44,7 +45,8 @@ export async function keep(args: string[]): Promise<void> {
 
 class Keeper {
   readonly #log: Logger;
-  readonly #pipes = new Pipes();
+  readonly #pipes = new Pipes((helper) => this.#groups?.expel(helper));
+  #groups: Groups | undefined;
   readonly #runs = new Map<string, KeptRun>();
   /** Runs whose output has grown since the runner was told. */
   readonly #grown = new Set<KeptRun>();
@@ -58,8 +60,9 @@ class Keeper {
   }
 
   /** @throws Failure `internal` if scripts cannot be started here */
-  prepare(): Promise<void> {
-    return this.#pipes.fill();
+  async prepare(): Promise<void> {
+    this.#groups = await Groups.open();
+    await this.#pipes.fill();
   }
 
   accept(connection: Socket): void {
@@ -116,7 +119,7 @@ class Keeper {
     });
     this.#runs.set(run.id, run);
     crashPoint('order-read');
-    const ending = await execute(run, order, this.#pipes, (pid) => {
+    const ending = await execute(run, order, { pipes: this.#pipes, groups: this.#groups, log: this.#log }, (pid) => {
       crashPoint('spawned');
       this.#tell({ type: 'started', run: run.id, pid });
     });

@@ -28,6 +28,7 @@ export const StartOrder = Run.extend({
   timeout: z.number(),
   grace: z.number(),
   outputLimit: z.number(),
+  limits: z.object({ memory: z.number().optional(), processes: z.number().optional(), cpu: z.number().optional() }).default({}),
   /** What the runner, or its successor, needs to conclude the run. The keeper does not read it. */
   memo: z.string(),
 });

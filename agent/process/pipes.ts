@@ -29,9 +29,15 @@ export interface Pipe {
 }
 
 export class Pipes {
+  readonly #onHelper: (pid: number) => void;
   /** Descriptors, each of them both ends of a pipe. */
   readonly #ready: number[] = [];
   #refill: Promise<void> | undefined;
+
+  /** @param onHelper is told of every process that we start */
+  constructor(onHelper: (pid: number) => void = () => undefined) {
+    this.#onHelper = onHelper;
+  }
 
   /** A pipe whose write end blocks, and whose read end does not: for a script's output. */
   outward(): Promise<Pipe> {
@@ -60,6 +66,7 @@ export class Pipes {
   #make(): Promise<void> {
     return new Promise((resolve, reject) => {
       const maker = spawn('bash', ['-c', MAKE, 'pipes', String(BATCH)], { stdio: ['pipe', 'pipe', 'ignore'] });
+      if (maker.pid !== undefined) this.#onHelper(maker.pid);
       const made: number[] = [];
       let line = '';
       let problem: unknown;

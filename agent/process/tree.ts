@@ -1,9 +1,11 @@
 /**
  * Ends everything that a run has started: TERM, a grace period, KILL, until nothing is left. Members of the tree are found in /proc by session,
- * group, descent, and a variable in their environment that names the run, which also finds daemons that left session and parent behind.
+ * group, descent, and a variable in their environment that names the run, which also finds daemons that left session and parent behind; and, where
+ * the run has a control group, there, which finds everything.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Group } from './group.ts';
 
 const POLL = 20;
 /** After KILL, a process that is still there sleeps in the kernel; nobody can do more. */
@@ -15,6 +17,7 @@ export interface Tree {
   pid: number | undefined;
   /** `NAME=VALUE` in the environment of every member that did not clean its own. */
   mark: string;
+  group?: Group | undefined;
 }
 
 /** Whether a process carries the mark. One that does not may be a stranger with the process id of a run that ended long ago. */
@@ -23,10 +26,11 @@ export function isMarked(pid: number, mark: string): boolean {
 }
 
 /** The process ids of all living members. We are never one, whoever started us. */
-export function membersOf({ pid, mark }: Tree): number[] {
-  const members = new Set<number>();
+export function membersOf({ pid, mark, group }: Tree): number[] {
+  const members = new Set<number>(group?.members());
   const others: Process[] = [];
   for (const process of processes()) {
+    if (members.has(process.pid)) continue;
     if (process.pid === pid || process.group === pid || process.session === pid) members.add(process.pid);
     else others.push(process);
   }
@@ -44,10 +48,12 @@ export function membersOf({ pid, mark }: Tree): number[] {
  * @returns the members that outlived even KILL; empty when the tree is gone
  */
 export async function endTree(tree: Tree, grace: number): Promise<number[]> {
+  await tree.group?.vacated();
   signal(membersOf(tree), 'SIGTERM');
   let left = await waitUntilGone(tree, grace);
   const deadline = performance.now() + KILL_PATIENCE;
   while (left.length > 0 && performance.now() < deadline) {
+    tree.group?.kill();
     signal(left, 'SIGKILL');
     left = await waitUntilGone(tree, POLL);
   }

@@ -35,7 +35,7 @@ export async function execute(
         run.grew(lengths);
       },
     });
-    return await endingOf(run, ended, { tree: { pid, mark: plan.mark }, grace: plan.grace }, spool);
+    return await endingOf(run, ended, { tree: { pid, mark: plan.mark }, grace: plan.grace }, { keeper, spool });
   } catch (error) {
     const { code, message } = Failure.from(error);
     return { outcome: 'refused', code: exitCodeOf(code), message, survivors: [] };
@@ -49,18 +49,19 @@ export function obey(run: Run, keeper: KeeperLink): void {
   });
 }
 
-/** Without a keeper nobody knows how the script ended, or will. What is left of it is ended. */
+/** Without a keeper nobody knows how the script ended, or will. What is left of it is ended: by the next keeper, if it has a control group, and by us. */
 export async function endingOf(
   run: Run,
   ended: Ended | undefined,
   { tree, grace }: { tree: Tree; grace: number },
-  spool: Spool,
+  { keeper, spool }: ExecutionParts,
 ): Promise<Ending> {
   if (ended !== undefined) {
     const { totals, ...ending } = ended;
     run.complete(totals);
     return ending;
   }
+  await keeper.open().catch(() => undefined);
   const survivors = await endTree(tree, grace);
   run.complete({ stdout: await spool.measure(run.id, 'stdout'), stderr: await spool.measure(run.id, 'stderr') });
   const message = 'the process that kept the script went away, and the script was ended; how far it came is not known';
@@ -73,7 +74,7 @@ function startOrder(
   { file, size }: Stdin,
   spool: Spool,
 ): Omit<StartOrder, 'type'> {
-  const { program, args, cwd, env, mark, timeout, grace, outputLimit, memo } = plan;
+  const { program, args, cwd, env, mark, timeout, grace, outputLimit, limits, memo } = plan;
   const what = { run: run.id, folder: spool.folder(run.id), program, args, cwd, env, mark, memo };
-  return { ...what, timeout, grace, outputLimit, stdin: file === undefined || size === 0 ? null : { file, size } };
+  return { ...what, timeout, grace, outputLimit, limits, stdin: file === undefined || size === 0 ? null : { file, size } };
 }

@@ -175,7 +175,7 @@ export class Life {
     obey(run, keeper);
     const goOn = async (): Promise<void> => {
       const ended = await keeper.resume(kept, watch);
-      const ending = await endingOf(run, ended, { tree: treeOf(row), grace: config.defaults.grace }, spool);
+      const ending = await endingOf(run, ended, { tree: treeOf(row), grace: config.defaults.grace }, { keeper, spool });
       this.#conclude({ ...recorded, stdin: spool.stored(row) }, memo, ending, true);
     };
     const { serialize } = memo.manifest;

@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { Script } from '../catalog/catalog.ts';
 import { stemOf } from '../catalog/names.ts';
 import type { Config } from '../config/config.ts';
+import type { Limits } from '../process/group.ts';
 import { allowedOf, buildEnvironment, readSecrets } from './environment.ts';
 import type { Invocation } from './invocation.ts';
 
@@ -22,6 +23,8 @@ export interface Plan {
   grace: number;
   /** Bytes of stdout and stderr together. */
   outputLimit: number;
+  /** As far as the system can enforce them. */
+  limits: Limits;
   /** Forwarded variables that are passed on. */
   forwarded: Record<string, string>;
 }
@@ -56,6 +59,7 @@ export function planRun(run: string, script: Script, invocation: Invocation, con
     timeout: Math.min(manifest.timeout ?? config.defaults.timeout, invocation.patience ?? Infinity),
     grace: manifest.grace ?? config.defaults.grace,
     outputLimit: manifest['output-limit'] ?? config.defaults['output-limit'],
+    limits: manifest.limits,
     forwarded,
   };
 }

@@ -60,7 +60,7 @@ function throughKeeper(link: KeeperLink, spool: string): Call {
     };
     mkdirSync(order.folder);
     const watch = { onStarted: () => undefined, onOutput: () => undefined };
-    const ended = await link.start({ ...order, timeout: 60_000, grace: 1000, outputLimit: 1, memo: '' }, watch);
+    const ended = await link.start({ ...order, timeout: 60_000, grace: 1000, limits: {}, outputLimit: 1, memo: '' }, watch);
     if (ended?.code !== 0) throw new Error(`a start ended with ${ended?.code}: ${ended?.message}`);
     link.settled(run);
   };

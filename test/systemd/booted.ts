@@ -10,6 +10,8 @@ import { until } from '../helpers/wait.ts';
 import { Call, PATIENCE, journal, must, pidOf, read, script, sh, show, startedAgain, stubFor } from './system.ts';
 
 const NODE = '/shared/node/bin/node';
+/** Below which each run has one, in a hybrid of cgroups version 1 and 2, and in version 2 alone. */
+const GROUPS = '/sys/fs/cgroup/{unified/,}system.slice/mediator-runner.service/runs';
 const UNITS = ['mediator-runner', 'mediator-front'] as const;
 /** Prints for about three seconds. */
 const SLOW = '#!/bin/bash\nfor i in {1..30}; do echo "line $i"; sleep 0.1; done\n';
@@ -17,6 +19,12 @@ const SLOW_OUTPUT = Array.from({ length: 30 }, (_, index) => `line ${index + 1}\
 
 let archive = '';
 const install = (options = ''): ReturnType<typeof sh> => sh(`${archive}/install.sh ${options}`);
+
+const runOf = (line: string): { id: string } => {
+  const run: unknown = JSON.parse(line);
+  assert.ok(typeof run === 'object' && run !== null && 'id' in run && typeof run.id === 'string');
+  return { id: run.id };
+};
 
 suite('install.sh', () => {
   before(async () => {
@@ -257,24 +265,102 @@ suite('nothing is lost', () => {
   });
 });
 
-suite('a crash of the runner', () => {
-  test('is told to the caller, leaves no process, and keeps the output', async () => {
-    // Leaves session, parent and environment behind.
-    await script(
-      'escape.sh',
-      '#!/bin/bash\n(env -i setsid bash -c "echo \\$\\$ > /var/lib/mediator/escaped; exec sleep 1000" &)\nuntil [[ -s /var/lib/mediator/escaped ]]; do sleep 0.05; done\necho begun\nsleep 1000\n',
-    );
-    const call = new Call(await stubFor('escape'), 200);
+/** A script that starts a process which leaves session, parent and environment behind, prints, and waits for a file or for ever. */
+const escaping = (name: string): string => `#!/bin/bash
+(env -i /usr/bin/setsid /bin/bash -c 'trap "" TERM HUP; echo $$ > /var/lib/mediator/${name}.escaped; exec sleep 1000 </dev/null &>/dev/null' &)
+until [[ -s /var/lib/mediator/${name}.escaped ]]; do sleep 0.05; done
+echo begun
+[[ \${1-} == end ]] || until [[ -e /var/lib/mediator/${name}.go ]]; do sleep 0.05; done
+echo done
+`;
+const escapedOf = (name: string): number => Number(read(`/var/lib/mediator/${name}.escaped`));
+
+suite('the control groups of runs', () => {
+  const groups = (): Promise<string[]> =>
+    must(`shopt -s nullglob; find $(ls -d ${GROUPS} 2>/dev/null) -mindepth 1 -maxdepth 1 -type d`).then((text) => text.split('\n'));
+  let keeper = 0;
+
+  test('are one for each run; it holds what has left session, parent and environment behind, and a cancel ends that too', async () => {
+    await script('grouped.sh', escaping('grouped'));
+    const call = new Call(await stubFor('grouped'), 400);
     await call.printed('begun\n');
-    const escaped = Number(read('/var/lib/mediator/escaped'));
-    assert.ok(isAlive(escaped));
+    const escaped = escapedOf('grouped');
+    const group = (await groups()).find((folder) => read(`${folder}/cgroup.procs`).split('\n').includes(String(escaped)));
+    assert.ok(group);
+    keeper = Number(await must('pgrep -u mediator -f " keeper --config"'));
+    assert.ok(!read(`${group}/cgroup.procs`).split('\n').includes(String(keeper)), 'the keeper has left it');
+    const { id } = runOf(await must('mediator-agent runs list --ticket 400 --json'));
+    await must(`mediator-agent runs cancel ${id}`);
+    assert.equal((await call.end()).code, 143);
+    assert.ok(!isAlive(escaped));
+    assert.ok(!existsSync(group), 'the group is removed');
+    assert.ok(isAlive(keeper));
+  });
+
+  test('go with the last process that a script has left in the background', async () => {
+    await script('daemon.sh', escaping('daemon').replace('${1-}', 'end'));
+    assert.equal((await new Call(await stubFor('daemon'), 401).end()).code, 0);
+    const escaped = escapedOf('daemon');
+    assert.ok(isAlive(escaped), 'it may go on');
+    process.kill(escaped, 'SIGKILL');
+    await until('only the group of the next run is left', async () => {
+      await new Call(await stubFor('close-ticket'), 402).end();
+      return (await groups()).length === 1;
+    });
+  });
+
+  test('have no limits in this system, and the log says so', async () => {
+    await script('limited.sh', '#!/bin/bash\necho ran\n');
+    writeFileSync('/etc/mediator/scripts/limited.yaml', 'limits: { memory: 64MiB, processes: 16, cpu: 0.5 }\n');
+    assert.equal((await new Call(await stubFor('limited'), 403).end()).stdout, 'ran\n');
+    const [line = ''] = await until('the log has it', async () => {
+      const lines = await journal('mediator-runner', 'are not enforced');
+      return lines.length > 0 && lines;
+    });
+    assert.match(line, /^4 .*"limits":\["memory","processes","cpu"\]/);
+    assert.match((await sh('mediator-agent check')).stdout, /^warn {2}limited\.sh: its limits memory, processes, cpu /m);
+  });
+});
+
+suite('a crash', () => {
+  test('of the runner is not felt by scripts: every byte and the exit code arrive', async () => {
+    await script('survivor.sh', escaping('survivor'));
+    const call = new Call(await stubFor('survivor'), 200);
+    await call.printed('begun\n');
     const pid = await pidOf('mediator-runner');
     process.kill(pid, 'SIGKILL');
     await startedAgain('mediator-runner', pid);
+    writeFileSync('/var/lib/mediator/survivor.go', '');
+    const { code, stdout } = await call.end();
+    assert.deepEqual({ code, stdout }, { code: 0, stdout: 'begun\ndone\n' });
+    assert.match(await must('mediator-agent runs list --ticket 200 --json'), /"outcome":"exited"/);
+    process.kill(escapedOf('survivor'), 'SIGKILL');
+  });
+
+  test('of the keeper is told to the caller, leaves no process, and keeps the output', async () => {
+    await script('orphan.sh', escaping('orphan'));
+    const call = new Call(await stubFor('orphan'), 201);
+    await call.printed('begun\n');
+    process.kill(Number(await must('pgrep -u mediator -f " keeper --config"')), 'SIGKILL');
     const { code, stdout } = await call.end();
     assert.deepEqual({ code, stdout }, { code: 125, stdout: 'begun\n' });
+    assert.ok(!isAlive(escapedOf('orphan')));
+    assert.match(await must('mediator-agent runs list --ticket 201 --json'), /"outcome":"lost"/);
+  });
+});
+
+suite('systemctl stop', () => {
+  test('leaves nothing of the runner behind: no keeper, and no process that a script has left in the background', async () => {
+    await script('leaver.sh', escaping('leaver').replace('${1-}', 'end'));
+    assert.equal((await new Call(await stubFor('leaver'), 410).end()).code, 0);
+    const escaped = escapedOf('leaver');
+    assert.ok(isAlive(escaped));
+    await must('systemctl stop mediator-runner');
     assert.ok(!isAlive(escaped));
-    assert.match(await must('mediator-agent runs list --ticket 200 --json'), /"outcome":"lost"/);
+    assert.equal(await must('pgrep -u mediator || true'), '');
+    assert.equal(await show('mediator-runner', 'Result'), 'success');
+    await must('systemctl start mediator-runner');
+    assert.equal((await new Call(await stubFor('close-ticket'), 411).end()).code, 0);
   });
 });
 

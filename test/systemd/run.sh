@@ -11,7 +11,7 @@ NEEDED=(debootstrap:debootstrap systemd-nspawn:systemd-container systemd-analyze
 # What a bare Debian has, and openssl.
 PACKAGES=systemd,systemd-sysv,dbus,openssl,procps
 # Seconds.
-PATIENCE=240
+PATIENCE=400
 
 folder=''
 container=''

@@ -21,7 +21,12 @@ suite('the catalog', () => {
   });
 
   function open(settle: number): Catalog {
-    return new Catalog({ root, searchPath: process.env.PATH ?? '', settle, approvals: new Approvals({ approvals: '', 'require-approval': false }) });
+    return new Catalog({
+      root,
+      searchPath: process.env.PATH ?? '',
+      settle,
+      approvals: new Approvals({ approvals: '', 'require-approval': false }),
+    });
   }
 
   function write(name: string, text = '#!/bin/sh\n', mode = 0o755): string {
@@ -113,7 +118,17 @@ suite('the catalog', () => {
     const link = `${root}-link`;
     symlinkSync(root, link);
     try {
-      assert.equal((await new Catalog({ root: link, searchPath: '', settle: 0, approvals: new Approvals({ approvals: '', 'require-approval': false }) }).resolve('x')).name, 'x.sh');
+      assert.equal(
+        (
+          await new Catalog({
+            root: link,
+            searchPath: '',
+            settle: 0,
+            approvals: new Approvals({ approvals: '', 'require-approval': false }),
+          }).resolve('x')
+        ).name,
+        'x.sh',
+      );
     } finally {
       rmSync(link);
     }

@@ -48,6 +48,7 @@ suite('a manifest', () => {
       'serialize: ticket',
       'on-caller-loss: kill',
       'output-limit: 64MiB',
+      'limits: { memory: 512MiB, processes: 64, cpu: 1.5 }',
       'events: [CLOSE, CANCEL]',
     ].join('\n');
     assert.deepEqual(read(text), {
@@ -65,6 +66,7 @@ suite('a manifest', () => {
       serialize: 'ticket',
       'on-caller-loss': 'kill',
       'output-limit': 64 * 1024 ** 2,
+      limits: { memory: 512 * 1024 ** 2, processes: 64, cpu: 1.5 },
       events: ['CLOSE', 'CANCEL'],
     });
   });
@@ -74,6 +76,12 @@ suite('a manifest', () => {
     for (const fault of ['1: kind', '3: env.PORT', '5: env.A-B', '6: timeout', '7: secrets.0', '8: foo']) {
       assert.ok(message.includes(`${file}:${fault}:`), `${fault} in ${message}`);
     }
+  });
+  test('with limits that are none has each of them named', () => {
+    writeFileSync(file, 'limits:\n  memory: 64kB\n  processes: 0\n  cpu: half\n  disk: 1GiB\n');
+    const message = broken(file);
+    for (const fault of ['2: limits.memory', '3: limits.processes', '4: limits.cpu', '5: limits.disk'])
+      assert.ok(message.includes(`${file}:${fault}:`), `${fault} in ${message}`);
   });
   test('with events for a kind whose answer is on stdout is broken: an event without a run would have no answer', () => {
     for (const kind of ['condition', 'assignment', 'risk', 'before']) {
