@@ -91,6 +91,23 @@ export class Failure extends Error {
 
 /** `String(error)` would throw for an object without a prototype. */
 function messageOf(error: unknown): string {
-  if (error instanceof Error) return error.message;
+  if (error instanceof Error) return fileMessageOf(error) ?? error.message;
   return typeof error === 'string' ? error : 'something that is not an error was thrown';
+}
+
+/** Errors of Node about a file, in words. */
+const FILE_ERRORS: Record<string, string> = {
+  ENOENT: 'does not exist; make it, or correct the path that names it',
+  EACCES: 'may not be used by this user; use sudo, or the user of the agent',
+  EPERM: 'may not be used by this user; use sudo, or the user of the agent',
+  EISDIR: 'is a folder, not a file; correct the path that names it',
+  ENOTDIR: 'is below something that is no folder; correct the path that names it',
+  ENOSPC: 'has no room left on its disk; make room',
+  EROFS: 'is on a disk that is read-only; name a place that can be written',
+};
+
+function fileMessageOf(error: Error): string | undefined {
+  if (!('path' in error && 'code' in error && typeof error.path === 'string' && typeof error.code === 'string')) return undefined;
+  const words = FILE_ERRORS[error.code];
+  return words === undefined ? undefined : `${error.path} ${words}`;
 }

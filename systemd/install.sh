@@ -15,6 +15,7 @@ UNIT_FOLDER=/usr/local/lib/systemd/system # below /etc is yours: `systemctl edit
 SUBGROUP=$UNIT_FOLDER/mediator-runner.service.d/subgroup.conf
 SYSUSERS=/usr/local/lib/sysusers.d/mediator.conf
 TMPFILES=/usr/local/lib/tmpfiles.d/mediator.conf
+COMPLETION=/usr/local/share/bash-completion/completions/mediator-agent
 NEEDED=(systemctl:systemd systemd-sysusers:systemd systemd-tmpfiles:systemd systemd-notify:systemd openssl:openssl sha256sum:coreutils)
 
 # --- options --------------------------------------------------------------------------------------------------------
@@ -159,6 +160,7 @@ install_program() {
   run ln -sfn "$1" "$PROGRAM/current.new"
   run mv -T "$PROGRAM/current.new" "$PROGRAM/current"
   run ln -sfn "$PROGRAM/current/systemd/mediator-agent" "$COMMAND"
+  [[ -n $DRY ]] || { mkdir -p "${COMPLETION%/*}" && agent completion bash >"$COMPLETION"; } || die 1 "$COMPLETION could not be written"
 }
 
 # The first time only: configuration, a key, a certificate, examples; and who may read them. Everything here belongs to root. The runner's
@@ -248,7 +250,7 @@ uninstall_agent() {
   done
   run rm -rf "${SUBGROUP%/*}"
   run systemctl daemon-reload
-  run rm -rf "$PROGRAM" "$COMMAND" "$SYSUSERS" "$TMPFILES" /run/mediator
+  run rm -rf "$PROGRAM" "$COMMAND" "$COMPLETION" "$SYSUSERS" "$TMPFILES" /run/mediator
   echo "kept: $CONFIG (configuration, keys, scripts), $STATE (history), the users mediator and mediator-front.
 To remove them too: rm -r $CONFIG $STATE; userdel mediator; userdel mediator-front"
 }

@@ -3,7 +3,7 @@ import type { Config } from '../config/config.ts';
 import { countFailures, ok, printFinding, type Finding } from './findings.ts';
 import { smartConsoleFingerprint } from './fingerprint.ts';
 import { inspectFront } from './inspections.ts';
-import { inspectFolder, inspectScripts } from './script-inspections.ts';
+import { inspectPlaces, inspectScripts } from './script-inspections.ts';
 
 /** Prints a line for each thing that was checked. Resolves with the exit code: 0 if everything is well, 78 if the agent would not start, 1 if only scripts or tasks have problems. */
 export async function check(config: Config, { json }: { json?: boolean } = {}): Promise<number> {
@@ -12,11 +12,11 @@ export async function check(config: Config, { json }: { json?: boolean } = {}): 
   };
   const sidecar = config.upstream !== undefined; // has no scripts
   const front = inspectFront(config, Date.now());
-  const folder = sidecar ? [] : inspectFolder(config);
-  [...front, ...folder].forEach(print);
-  const broken = countFailures(front) + countFailures(folder) > 0;
+  const places = sidecar ? [] : inspectPlaces(config);
+  [...front, ...places].forEach(print);
+  const broken = countFailures(front) + countFailures(places) > 0;
   if (!broken) wellSaid(config).forEach(print);
-  const scripts = sidecar || folder.length > 0 ? [] : await inspectScripts(config);
+  const scripts = sidecar || countFailures(places) > 0 ? [] : await inspectScripts(config);
   scripts.forEach(print);
   if (broken) return 78;
   return countFailures(scripts) > 0 ? 1 : 0;

@@ -16,7 +16,10 @@ export const ok = (about: string, message = ''): Finding => ({ state: 'ok', abou
 export const warn = (about: string, message: string): Finding => ({ state: 'warn', about, message });
 export const fail = (about: string, message: string): Finding => ({ state: 'fail', about, message });
 /** For what was thrown while something was looked at. */
-export const failed = (about: string, error: unknown): Finding => fail(about, Failure.from(error).message);
+export function failed(about: string, error: unknown): Finding {
+  const { message } = Failure.from(error);
+  return fail(about, message.startsWith(`${about} `) ? message.slice(about.length + 1) : message);
+}
 
 const LABELS = { ok: styled('green', 'ok  '), warn: styled('yellow', 'warn'), fail: styled('red', 'FAIL') };
 

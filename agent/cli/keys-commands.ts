@@ -24,13 +24,13 @@ export function addKeys(program: Command): void {
     .action((id: string, { config, ...options }: WithConfig & CreateOptions) => {
       createKeyFor(readConfig(config), id, options);
     });
-  configured(keys.command('rotate <id>').description('a new secret; stubs with the old one work on for a while'))
+  configured(keys.command('rotate <key>').description('a new secret; stubs with the old one work on for a while'))
     .option('--overlap <duration>', 'for so long', OVERLAP)
     .option('--show-secret', "print the new secret, this once: for Check Point's Web Request")
     .action((id: string, { config, ...options }: WithConfig & RotateOptions) => {
       rotateKeyOf(readConfig(config), id, options);
     });
-  configured(keys.command('revoke <id>').description('the key is refused from the next call on; runs that it began go on'))
+  configured(keys.command('revoke <key>').description('the key is refused from the next call on; runs that it began go on'))
     .option('--previous', 'only secrets that a rotation has replaced')
     .action((id: string, { config, ...options }: WithConfig & { previous?: boolean }) => {
       revokeKeyOf(readConfig(config), id, options);

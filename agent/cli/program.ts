@@ -1,8 +1,10 @@
 /** The commands and their options. */
-import { Command, Option } from 'commander';
+import { Argument, Command, Option } from 'commander';
 import { HOSTS, type Start } from '../../protocol/messages.ts';
 import { version } from '../config/version.ts';
 import { check } from './check.ts';
+import { bashCompletion } from './completion.ts';
+import { addExamples } from './examples.ts';
 import { doctor } from './doctor/doctor.ts';
 import { init, type InitOptions } from './init.ts';
 import { addKeys } from './keys-commands.ts';
@@ -25,7 +27,7 @@ export function createProgram(): Command {
     })
     .enablePositionalOptions()
     .showHelpAfterError('(mediator-agent --help shows what there is)')
-    .addHelpText('after', '\nStart with: mediator-agent init --dir mediator');
+    .addHelpText('after', '\nStart with: mediator-agent init --dir mediator\nEach command has examples: mediator-agent keys create --help');
 
   program
     .command('init')
@@ -56,8 +58,8 @@ export function createProgram(): Command {
       'where the stub connects; several, separated by spaces, are tried in order (default: the first name and address in agent.yaml)',
     )
     .addOption(new Option('--order <order>', 'in which several URLs are tried').choices(['listed', 'random']).default('listed'))
-    .option('--key <id>', 'the key that the stub carries (default: the first)')
-    .option('--script <name>', "the script that it calls; all its arguments are then the script's (default: the first argument)")
+    .option('--key <key>', 'the key that the stub carries (default: the first)')
+    .option('--script <script>', "the script that it calls; all its arguments are then the script's (default: the first argument)")
     .option(
       '--event <event>',
       'an event instead of a script: every enabled task of this trigger runs ("SCW_EVENT": the one that SecureChange names)',
@@ -80,7 +82,7 @@ export function createProgram(): Command {
   listing(scripts.command('list').description('all scripts, and what is wrong with those that cannot run')).action(
     ({ config, ...options }: WithConfig & { json?: boolean }) => listScripts(readConfig(config), options),
   );
-  listing(scripts.command('show <name>').description('one script: how it would be started, and its manifest')).action(
+  listing(scripts.command('show <script>').description('one script: how it would be started, and its manifest')).action(
     async (name: string, { config, ...options }: WithConfig & { json?: boolean }) =>
       exit(await showScript(readConfig(config), name, options)),
   );
@@ -100,13 +102,13 @@ export function createProgram(): Command {
   listing(tasks.command('list').description('all task files, and what is wrong with those that cannot be used')).action(
     ({ config, ...options }: WithConfig & { json?: boolean }) => listTasks(readConfig(config), options),
   );
-  listing(tasks.command('show <name>').description('one task')).action(
+  listing(tasks.command('show <task>').description('one task')).action(
     async (name: string, { config, ...options }: WithConfig & { json?: boolean }) => {
       exit(await showTask(readConfig(config), name, options));
     },
   );
   configured(
-    tasks.command('test <name>').description('carry out one task, enabled or not, with this stdin as the payload or ticket'),
+    tasks.command('test <task>').description('carry out one task, enabled or not, with this stdin as the payload or ticket'),
   ).action(async (name: string, { config }: WithConfig) => {
     exit(await testTask(readConfig(config), name));
   });
@@ -114,5 +116,13 @@ export function createProgram(): Command {
   addKeys(program);
   addRuns(program);
   addSimulate(program);
+  program
+    .command('completion')
+    .description('print what lets bash complete commands, options, scripts, keys and runs')
+    .addArgument(new Argument('<shell>').choices(['bash']))
+    .action(() => {
+      process.stdout.write(bashCompletion(program));
+    });
+  addExamples(program);
   return program;
 }

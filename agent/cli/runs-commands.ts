@@ -38,10 +38,10 @@ export function addRuns(program: Command): void {
 function filtered(command: Command): Command {
   return command
     .option('--ticket <id>', 'of this SecureChange ticket')
-    .option('--script <name>', 'of this script')
+    .option('--script <script>', 'of this script')
     .option('--event <event>', 'of this event')
     .addOption(new Option('--outcome <outcome>', 'that ended so').choices(OUTCOME_NAMES))
-    .option('--key <id>', 'of this key')
+    .option('--key <key>', 'of this key')
     .option('--since <when>', 'accepted then or later: 2026-11-24, 2026-11-24T12:00:00Z, or how long ago: 2h, 7d')
     .option('--until <when>', 'accepted before');
 }

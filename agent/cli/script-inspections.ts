@@ -10,10 +10,18 @@ import { readTasks } from '../tasks/folder.ts';
 import type { Task } from '../tasks/task.ts';
 import { fail, failed, ok, warn, type Finding } from './findings.ts';
 
-/** Empty if the folder is there. */
-export function inspectFolder({ scripts }: Config): Finding[] {
-  const isFolder = statSync(scripts, { throwIfNoEntry: false })?.isDirectory() === true;
-  return isFolder ? [] : [fail(scripts, 'is not a folder; make it, or correct scripts in agent.yaml')];
+/** Empty if the places of the runner are there, or can be made. */
+export function inspectPlaces({ scripts, state, socket }: Config): Finding[] {
+  const home = path.dirname(socket);
+  return [
+    ...(isFolder(scripts) ? [] : [fail(scripts, 'is not a folder; make it, or correct scripts in agent.yaml')]),
+    ...(isFolder(state) || isFolder(path.dirname(state)) ? [] : [fail(state, 'cannot be made; make it, or correct state in agent.yaml')]),
+    ...(isFolder(home) || home === state ? [] : [warn(socket, 'has no folder; make it before the start, or correct socket in agent.yaml')]),
+  ];
+}
+
+function isFolder(name: string): boolean {
+  return statSync(name, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 /** Every script and every task, whether or not something is wrong. */

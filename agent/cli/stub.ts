@@ -106,6 +106,6 @@ function failMode({ failOpen, failClosed }: StubOptions): string {
 }
 
 /** As one word of POSIX sh (section 2.2.2, single quotes). */
-function quote(text: string): string {
+export function quote(text: string): string {
   return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -1,10 +1,12 @@
 /** `agent.yaml`: its schema with all defaults, and the way it is read. Parsed once; every fault is reported at once. */
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { LOG_LEVELS } from '../log.ts';
 import { Address, Name, isLoopback } from './address.ts';
+import { checkMode } from './modes.ts';
 import { Age, Duration, Size } from './units.ts';
-import { readYamlFile, type Parsed } from './yaml-file.ts';
+import { readYamlFile, type Parsed, type Problem } from './yaml-file.ts';
 
 /** Linux: sun_path holds 108 bytes with the closing NUL. */
 const SOCKET_PATH_MAX = 107;
@@ -92,13 +94,18 @@ export type Config = z.output<typeof AgentYaml> & { file: string };
 
 export function loadConfig(file: string): Parsed<Config> {
   const absolute = path.resolve(file);
-  const parsed = readYamlFile(absolute, AgentYaml);
-  if (!parsed.ok) return parsed;
+  const parsed = statSync(absolute, { throwIfNoEntry: false })?.isFile() === true ? readYamlFile(absolute, AgentYaml) : missing(absolute);
+  const mode = checkMode(absolute, 0o022, 'others may change which programs run', 'go-w');
+  if (!parsed.ok) return { ok: false, problems: [...parsed.problems, ...mode] };
   const config = withAbsolutePaths(absolute, parsed.value);
-  const problems = crossCheck(config);
-  return problems.length === 0
-    ? { ok: true, value: config }
-    : { ok: false, problems: problems.map(([field, message]) => ({ file: absolute, line: 0, field, message })) };
+  const crossed = crossCheck(config).map(([field, message]) => ({ file: absolute, line: 0, field, message }));
+  const problems = [...crossed, ...mode];
+  return problems.length === 0 ? { ok: true, value: config } : { ok: false, problems };
+}
+
+function missing(file: string): { ok: false; problems: Problem[] } {
+  const message = 'is not there, or no file; name yours with --config FILE, or make one: mediator-agent init --dir FOLDER';
+  return { ok: false, problems: [{ file, line: 0, field: '', message }] };
 }
 
 function withAbsolutePaths(file: string, config: z.output<typeof AgentYaml>): Config {

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { chownSync, closeSync, fsyncSync, openSync, readFileSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { isMap, isSeq, parseDocument, type Document, type YAMLSeq } from 'yaml';
 import { Failure } from '../../protocol/failures.ts';
-import { KeysYaml, loadKeys, type Key } from './keys.ts';
+import { KeysYaml, findTwins, loadKeys, type Key } from './keys.ts';
 import { formatProblem, parseYaml } from './yaml-file.ts';
 
 /** What a new key may call, as in keys.yaml. */
@@ -89,7 +89,7 @@ function edit(name: string, change: (document: Document, keys: Key[]) => void): 
     const document = parseDocument(readFileSync(file, 'utf8'));
     change(document, loaded.value);
     const text = document.toString({ lineWidth: 0, flowCollectionPadding: false });
-    const parsed = parseYaml(file, text, KeysYaml);
+    const parsed = parseYaml(file, text, KeysYaml, findTwins);
     if (!parsed.ok)
       throw new Failure(
         'internal',

@@ -1,5 +1,4 @@
 /** `keys.yaml`: who may call what. Read by the front; holds secrets, so nobody else may read the file. */
-import { statSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { KEY_ID, SECRET } from '../../protocol/auth.ts';
@@ -8,8 +7,9 @@ import { HOSTS } from '../../protocol/messages.ts';
 import { isCredential } from './credentials.ts';
 import { matchesGlob } from './glob.ts';
 import { INTERPRETERS } from './interpreters.ts';
+import { checkMode } from './modes.ts';
 import { Network, isWithin } from './networks.ts';
-import { readYamlFile, type Parsed } from './yaml-file.ts';
+import { readYamlFile, type Audit, type Parsed } from './yaml-file.ts';
 
 /** The key of invocations over the Unix socket. It reads the runs of all keys, so that no stub may carry it. */
 export const LOCAL_KEY = 'local';
@@ -51,24 +51,23 @@ const Key = z.strictObject({
 });
 export type Key = z.output<typeof Key>;
 
-export const KeysYaml = z.strictObject({ keys: z.array(Key) }).superRefine(({ keys }, context) => {
-  keys.forEach(({ id }, index) => {
-    if (keys.findIndex((key) => key.id === id) < index) {
-      context.addIssue({ code: 'custom', path: ['keys', index, 'id'], message: `"${id}" stands twice` });
-    }
-  });
-});
+export const KeysYaml = z.strictObject({ keys: z.array(Key) });
+
+/** Ids that stand twice, also in a file that has other faults. */
+export const findTwins: Audit = (data) => {
+  const ids = z.object({ keys: z.array(z.object({ id: z.unknown() }).catch({ id: undefined })) }).safeParse(data).data?.keys ?? [];
+  return ids.flatMap(({ id }, index) =>
+    typeof id === 'string' && ids.findIndex((other) => other.id === id) < index
+      ? [{ path: ['keys', index, 'id'], message: `"${id}" stands twice; give each key an id of its own` }]
+      : [],
+  );
+};
 
 /** Reads the keys; a file that others than its owner may read is refused, as ssh does. */
 export function loadKeys(file: string): Parsed<Key[]> {
-  const parsed = readYamlFile(file, KeysYaml);
-  if (!parsed.ok) return parsed;
-  const mode = statSync(file).mode & 0o777;
-  if ((mode & 0o077) !== 0 && !isCredential(file)) {
-    const message = `has mode 0${mode.toString(8)} and holds secrets; run: chmod 600 ${file}`;
-    return { ok: false, problems: [{ file, line: 0, field: '', message }] };
-  }
-  return { ok: true, value: parsed.value.keys };
+  const parsed = readYamlFile(file, KeysYaml, findTwins);
+  const problems = [...(parsed.ok ? [] : parsed.problems), ...(isCredential(file) ? [] : checkMode(file, 0o077, 'holds secrets', '600'))];
+  return parsed.ok && problems.length === 0 ? { ok: true, value: parsed.value.keys } : { ok: false, problems };
 }
 
 /** The secrets that prove a key at this moment, its own first. */

@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { LineCounter, isMap, parseDocument, type Document } from 'yaml';
 import type { z } from 'zod';
+import { Failure } from '../../protocol/failures.ts';
+import { describeIssue, spell } from './issues.ts';
 
 export interface Problem {
   file: string;
@@ -17,16 +19,23 @@ export type Parsed<T> = { ok: true; value: T } | { ok: false; problems: Problem[
 /** Larger than any file that a person writes; keeps a stray log file from being parsed. */
 const MAX_BYTES = 1024 * 1024;
 
+/** Finds faults that a schema cannot see while others are there: it looks at data of any shape. */
+export type Audit = (data: unknown) => { path: PropertyKey[]; message: string }[];
+
 /** Reads and validates a file. A file that cannot be read is a problem like any other. */
-export function readYamlFile<S extends z.ZodType>(file: string, schema: S): Parsed<z.output<S>> {
+export function readYamlFile<S extends z.ZodType>(file: string, schema: S, audit?: Audit): Parsed<z.output<S>> {
   try {
-    return parseYaml(file, readFileSync(file, 'utf8'), schema);
+    return parseYaml(file, readFileSync(file, 'utf8'), schema, audit);
   } catch (error) {
-    return { ok: false, problems: [{ file, line: 0, field: '', message: error instanceof Error ? error.message : String(error) }] };
+    const message = Failure.from(error).message;
+    return {
+      ok: false,
+      problems: [{ file, line: 0, field: '', message: message.startsWith(`${file} `) ? message.slice(file.length + 1) : message }],
+    };
   }
 }
 
-export function parseYaml<S extends z.ZodType>(file: string, text: string, schema: S): Parsed<z.output<S>> {
+export function parseYaml<S extends z.ZodType>(file: string, text: string, schema: S, audit: Audit = () => []): Parsed<z.output<S>> {
   const fault = (line: number, field: string, message: string): Problem => ({ file, line, field, message });
   if (text.length > MAX_BYTES) return { ok: false, problems: [fault(0, '', `is larger than ${MAX_BYTES} bytes`)] };
   const lines = new LineCounter();
@@ -40,16 +49,12 @@ export function parseYaml<S extends z.ZodType>(file: string, text: string, schem
   } catch (error) {
     return { ok: false, problems: [fault(0, '', error instanceof Error ? error.message : String(error))] };
   }
-  const result = schema.safeParse(data);
-  if (result.success) return { ok: true, value: result.data };
-  return {
-    ok: false,
-    problems: result.error.issues.flatMap((issue) => {
-      const paths = issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [...issue.path, key]) : [issue.path];
-      const message = issue.code === 'unrecognized_keys' ? 'is not a known field' : issue.message;
-      return paths.map((path) => fault(lineOf(document, lines, path), path.map(String).join('.'), message));
-    }),
-  };
+  const result = schema.safeParse(data, { error: describeIssue });
+  const audited = audit(data);
+  if (result.success && audited.length === 0) return { ok: true, value: result.data };
+  const issues = [...(result.error?.issues ?? []).flatMap((issue) => spell(issue, schema)), ...audited];
+  const problems = issues.map(({ path, message }) => fault(lineOf(document, lines, path), path.map(String).join('.'), message));
+  return { ok: false, problems: problems.sort((a, b) => a.line - b.line) };
 }
 
 /** `file:line: field: message`, as compilers write it. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { connect } from 'node:tls';
@@ -67,6 +67,7 @@ suite('an agent that reloads', () => {
 
   for (const [what, breakIt, pattern, parts] of [
     ['broken keys', () => writeFileSync(keys, 'keys:\n  - id: stub-1\n'), /keys\.yaml:2: .*secret/, 1],
+    ['keys that others may read', () => chmodSync(keys, 0o644), /keys\.yaml: has mode 0644 and holds secrets; run: chmod 600 /, 1],
     ['a broken certificate', () => writeFileSync(path.join(agent.dir, 'tls/cert.pem'), 'no certificate'), /cert\.pem .*cannot be used/, 1],
     ['a broken agent.yaml', () => writeFileSync(agent.config, 'names: []\ncolour: blue\n'), /agent\.yaml:2: colour/, 2],
     ['a change that needs a restart', () => agent.configure({ limits: { concurrency: 1 } }), /limits: .*restart/, 2],
@@ -79,6 +80,7 @@ suite('an agent that reloads', () => {
       assert.equal(said.filter((line) => pattern.test(line)).length, parts, said.join('\n'));
       assertCalled(await stub.call(['hello']), { stdout: 'hello \n' });
       for (const [file, data] of files) writeFileSync(file, data);
+      chmodSync(keys, 0o600);
       assert.deepEqual(await agent.reload(), ['reloaded', 'reloaded']);
     });
   }

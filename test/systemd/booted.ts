@@ -75,6 +75,11 @@ suite('install.sh', () => {
     assert.match(said, /^ok {4}wss:\/\/127\.0\.0\.1:8443: the front answers/m);
   });
 
+  test('lets bash complete commands', async () => {
+    const typed = 'COMP_WORDS=(mediator-agent runs ver); COMP_CWORD=2; _mediator_agent; echo "${COMPREPLY[*]}"';
+    assert.equal(await must(`source /usr/local/share/bash-completion/completions/mediator-agent; ${typed}`), 'verify');
+  });
+
   test('is followed by a ticket that runs, and its history', async () => {
     await script('close-ticket.sh', '#!/bin/bash\necho "closed $(grep -o "<id>[0-9]*</id>") for $SCW_EVENT as $(id -un)"\n');
     const { code, stdout, stderr } = await new Call(await stubFor('close-ticket'), 4711).end();

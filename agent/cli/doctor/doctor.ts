@@ -3,7 +3,7 @@ import { version } from '../../config/version.ts';
 import type { Config } from '../../config/config.ts';
 import { countFailures, ok, printFinding, type Finding } from '../findings.ts';
 import { inspectFront } from '../inspections.ts';
-import { inspectFolder, inspectScripts } from '../script-inspections.ts';
+import { inspectPlaces, inspectScripts } from '../script-inspections.ts';
 import { wellSaid } from '../check.ts';
 import { examineAdmin, examineFront, examineRunner, examineUpstream } from './answers.ts';
 import { examineClock, examineInterpreters, examineNode } from './machine.ts';
@@ -23,9 +23,9 @@ const ALWAYS: Step[] = [
   examineClock,
 ];
 const AGENT: Step[] = [
-  (config) => {
-    const folder = inspectFolder(config);
-    return folder.length > 0 ? folder : inspectScripts(config);
+  async (config) => {
+    const places = inspectPlaces(config);
+    return [...places, ...(countFailures(places) > 0 ? [] : await inspectScripts(config))];
   },
   examineInterpreters,
   examineState,

@@ -70,10 +70,10 @@ export function addSimulate(program: Command): void {
 
 function common(command: Command): Command {
   return configured(command)
-    .option('--script <name>', 'the script (default: every one whose manifest names this host)')
+    .option('--script <script>', 'the script (default: every one whose manifest names this host)')
     .option('--tasks', 'call the events themselves, without a script: every enabled task of each runs')
     .option('--url <url>', 'where the stub connects (default: as for the command stub)')
-    .option('--key <id>', 'the key that the stub carries (default: the first)')
+    .option('--key <key>', 'the key that the stub carries (default: the first)')
     .option('--plaintext', 'without TLS, also to other machines')
     .option('--json', 'one JSON object a line');
 }

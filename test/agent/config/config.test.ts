@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, suite, test } from 'node:test';
 import { loadConfig, type Config } from '../../../agent/config/config.ts';
@@ -100,6 +100,42 @@ suite('agent.yaml', () => {
         .map(({ line, field }) => `${line} ${field}`)
         .sort(),
       ['1 names', '10 environment.0', '3 listen.plaintext.0', '5 limits.concurrency', '6 limits.stdin', '7 colour', '8 settle', '9 log'],
+    );
+  });
+  test('has its faults told in words, each with what may stand there', () => {
+    const said = problems(
+      'names: localhost\nlisten: { plaintxt: ["a:1"] }\nlog: loud\nlimits: { queue: many, connections: 0 }\ndrain: 5\n',
+    ).map(formatProblem);
+    for (const pattern of [
+      /agent\.yaml:1: names: is "localhost", and must be a list, for instance \[a, b\]$/m,
+      /agent\.yaml:2: listen\.plaintxt: is not a known field; known here: tls, plaintext$/m,
+      /agent\.yaml:3: log: is "loud", and must be one of debug, info, warn, error$/m,
+      /agent\.yaml:4: limits\.queue: is "many", and must be a number$/m,
+      /agent\.yaml:4: limits\.connections: must be 1 or more$/m,
+      /agent\.yaml:5: drain: must be a duration with a unit/m,
+    ])
+      assert.match(said.join('\n'), pattern);
+    assert.match(problems('listen: { plaintext: ["a:1"] }').map(formatProblem).join(), /names: is missing; it must be a list/);
+    assert.match(
+      problems(`${SMALLEST}smtp: { office: { hots: x } }`).map(formatProblem).join(),
+      /smtp\.office\.hots: .*known here: host, port/,
+    );
+  });
+  test('that others may write is refused, with the command that mends it', () => {
+    writeFileSync(file, SMALLEST);
+    chmodSync(file, 0o666);
+    const parsed = loadConfig(file);
+    chmodSync(file, 0o600);
+    assert.match(
+      parsed.ok ? '' : parsed.problems.map(formatProblem).join(),
+      /agent\.yaml: has mode 0666 and others may change which programs run; run: chmod go-w /,
+    );
+  });
+  test('that is missing says how to name or to make one', () => {
+    const parsed = loadConfig(path.join(folder, 'none.yaml'));
+    assert.match(
+      parsed.ok ? '' : parsed.problems.map(formatProblem).join(),
+      /none\.yaml: is not there, or no file; name yours with --config FILE, or make one/,
     );
   });
   test('names what is missing', () => {

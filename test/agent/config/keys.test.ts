@@ -33,6 +33,14 @@ suite('keys.yaml', () => {
   test('that others may read is refused', () => {
     for (const mode of [0o640, 0o604, 0o620, 0o644]) assert.deepEqual(faults(`keys:\n  - { id: a, secret: ${SECRET} }\n`, mode), [[0, '']]);
   });
+  test('has every fault told at once: a field, an id that stands twice, and a mode that lets others read', () => {
+    const text = `keys:\n  - { id: a, secret: short }\n  - { id: a, secret: ${SECRET} }\n`;
+    assert.deepEqual(faults(text, 0o644), [
+      [2, 'keys.0.secret'],
+      [3, 'keys.1.id'],
+      [0, ''],
+    ]);
+  });
   test('that is missing is refused', () => {
     assert.ok(!loadKeys(`${file}.not`).ok);
   });
