@@ -5,9 +5,13 @@
 # printed, and exits with its exit code. Needs bash 4.4 or newer; for wss:// URLs also openssl or curl. Speaks mediator.v1,
 # which protocol/README.md specifies; "section N" below means a section of that file.
 #
+# The file is in the order of a call. bash runs a file as it reads it, so the first half, which ends by main_begin, has all that it
+# takes to send the opening request; the second half is read while the agent works. That takes 3 ms off a call.
+#
 # Conventions: results come back in the variable whose name is the first argument, or in the globals that the comment
 # above a function names. A function that fails returns 1 and leaves PROBLEM_CODE and PROBLEM; only main, die and
-# session_interrupted exit. All text is bytes: main sets LC_ALL=C, so ${#text} counts bytes, and no variable holds a NUL.
+# session_interrupted exit. All text is bytes, so ${#text} counts bytes, and no variable holds a NUL.
+LC_ALL=C
 
 # Settings: `mediator-agent stub` fills them in. The environment overrides them; --help lists how.
 # >>> settings
@@ -16,6 +20,8 @@ BAKED_ORDER='listed'
 BAKED_KEY_ID=''
 BAKED_KEY_INNER=''
 BAKED_KEY_OUTER=''
+BAKED_CALL=''
+BAKED_CALL_STATE=''
 BAKED_CA=''
 BAKED_SCRIPT=''
 BAKED_EVENT=''
@@ -102,40 +108,15 @@ w13=(w13+(w14>>7^w14>>18^(w14&0xffffffff)>>3)+w6+(w11>>17^w11>>19^(w11&0xfffffff
 w14=(w14+(w15>>7^w15>>18^(w15&0xffffffff)>>3)+w7+(w12>>17^w12>>19^(w12&0xffffffff)>>10)&0xffffffff)*0x100000001,
 w15=(w15+(w0>>7^w0>>18^(w0&0xffffffff)>>3)+w8+(w13>>17^w13>>19^(w13&0xffffffff)>>10)&0xffffffff)*0x100000001,
 '
-SHA1_START='67452301efcdab8998badcfe10325476c3d2e1f0'
-# Five rounds each over the state a to e, %s for constant and word, with the three functions that take turns.
-# shellcheck disable=SC2034 # crypto_sha1_program uses the three by their names
-SHA1_CHOOSE='
-e=(e+(a>>27)+(d^b&(c^d))+%s&0xffffffff)*0x100000001,b>>=2,
-d=(d+(e>>27)+(c^a&(b^c))+%s&0xffffffff)*0x100000001,a>>=2,
-c=(c+(d>>27)+(b^e&(a^b))+%s&0xffffffff)*0x100000001,e>>=2,
-b=(b+(c>>27)+(a^d&(e^a))+%s&0xffffffff)*0x100000001,d>>=2,
-a=(a+(b>>27)+(e^c&(d^e))+%s&0xffffffff)*0x100000001,c>>=2,
-'
-# shellcheck disable=SC2034
-SHA1_PARITY='
-e=(e+(a>>27)+(b^c^d)+%s&0xffffffff)*0x100000001,b>>=2,
-d=(d+(e>>27)+(a^b^c)+%s&0xffffffff)*0x100000001,a>>=2,
-c=(c+(d>>27)+(e^a^b)+%s&0xffffffff)*0x100000001,e>>=2,
-b=(b+(c>>27)+(d^e^a)+%s&0xffffffff)*0x100000001,d>>=2,
-a=(a+(b>>27)+(c^d^e)+%s&0xffffffff)*0x100000001,c>>=2,
-'
-# shellcheck disable=SC2034
-SHA1_MAJORITY='
-e=(e+(a>>27)+(b&c|d&(b|c))+%s&0xffffffff)*0x100000001,b>>=2,
-d=(d+(e>>27)+(a&b|c&(a|b))+%s&0xffffffff)*0x100000001,a>>=2,
-c=(c+(d>>27)+(e&a|b&(e|a))+%s&0xffffffff)*0x100000001,e>>=2,
-b=(b+(c>>27)+(d&e|a&(d|e))+%s&0xffffffff)*0x100000001,d>>=2,
-a=(a+(b>>27)+(c&d|e&(c|d))+%s&0xffffffff)*0x100000001,c>>=2,
-'
 BASE64='ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 
 # --- globals --------------------------------------------------------------------------------------------------------
 
 # Settings in force, by settings_load; the script or the event, and its arguments, by main.
-URLS=() KEY_ID='' KEY_INNER='' KEY_OUTER='' CA_PEM='' CA_FILE='' CERT_FILE='' CERT_KEY_FILE='' HOST='' TIMEOUT='' PLAINTEXT='' TRANSPORT='' ENV_NAMES=''
+URLS=() KEY_ID='' KEY_INNER='' KEY_OUTER='' CALL='' CALL_STATE='' CALL_SIZE=0 CA_PEM='' CA_FILE='' CERT_FILE='' CERT_KEY_FILE='' HOST='' TIMEOUT='' PLAINTEXT='' TRANSPORT='' ENV_NAMES=''
 FAIL_MODE='' CONNECT_TIMEOUT=10 SILENCE=30 RESUME_WINDOW=60
-SCRIPT='' EVENT='' SCRIPT_ARGS=()
+SCRIPT='' EVENT='' SCRIPT_ARGS=() OPTION=''
+WHOLE='' # set when bash has read this file to its end, or the end is meant
 
 ERRORS=''                         # a copy of stderr: a signal may come while descriptor 2 is closed for a read
 PROBLEM_CODE=0 PROBLEM=''         # why the last function failed: an exit code, and a line that says what to do
@@ -150,7 +131,7 @@ COPY_KIND='untried' COPY_REPORT='' COPY_PID='' COPY_IN='' COPY_OUT='' COPIED=0
 # The connection: where to, its transport, its descriptors, the process that holds it if there is one.
 URL_SCHEME='' URL_HOST='' URL_PORT='' URL_PATH='' AUDIENCE=''
 PROXY='' PROXY_USER='' PROXY_PASSWORD='' # the HTTP proxy on the way to it, if there is one
-WIRE_KIND='' WIRE_IN='' WIRE_OUT='' WIRE_PID='' WIRE_READY='' WIRE_ENDED=''
+BEGUN='' WIRE_KIND='' WIRE_IN='' WIRE_OUT='' WIRE_PID='' WIRE_READY='' WIRE_ENDED=''
 WIRE_FORMAT='' WIRE_ARGUMENTS=() # what is to be sent
 NONCE='' AUTHORIZATION='' SOCKET_KEY='' WANTED_ACCEPT='' WANTED_PROOF=''
 ASKING='' # names the headers that only --doctor wants
@@ -167,7 +148,104 @@ PRINTED_STDOUT=0 PRINTED_STDERR=0
 OUTCOME='' OUTCOME_CODE=0 OUTCOME_STDOUT=0 OUTCOME_STDERR=0 OUTCOME_TEXT=''
 STARTED='' # when --doctor began to measure
 
-# --- settings -------------------------------------------------------------------------------------------------------
+# --- output for the operator ------------------------------------------------------------------------------------------
+
+# out_line TEXT: one line for the operator.
+out_line() {
+  printf 'mediator: %s\n' "${1//[[:cntrl:]]/ }" >&"${ERRORS:-2}" 2>&- || :
+}
+
+# fail CODE TEXT: leaves the problem for the caller; returns 1, so that it can be a function's last command.
+fail() {
+  PROBLEM_CODE=$1 PROBLEM=$2
+  return 1
+}
+
+# die CODE TEXT: the end, when no run has an outcome.
+die() {
+  WHOLE=1
+  out_line "$2"
+  out_verdict "$2" && exit 0
+  exit "$1"
+}
+
+# out_verdict TEXT: what Check Point reads when there is no answer of a script, if the settings want that.
+out_verdict() {
+  local message
+  [[ -n $FAIL_MODE ]] && ((PRINTED_STDOUT == 0)) || return 1
+  bytes_json message "mediator: ${1//[[:cntrl:]]/ }"
+  case $FAIL_MODE in
+    open) printf '{"result":"success"}\n' ;;
+    closed) printf '{"result":"failure","message":%s}\n' "$message" ;;
+  esac
+}
+
+# --- main: the first half ---------------------------------------------------------------------------------------------
+
+# Begins the call. The rest of this file follows, and main.
+main_begin() {
+  main_shell
+  main_words "$@"
+  [[ $OPTION != version && $OPTION != help ]] || return 0
+  settings_load
+  [[ -n $OPTION ]] || wire_begin "${URLS[0]}" || :
+}
+
+# Makes bash behave as this file expects, whatever it was started with.
+main_shell() {
+  IFS=$' \t\n'
+  set +eu +o posix -o noglob
+  shopt -u nocasematch xpg_echo
+  unset TMOUT
+  ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404)) || die 78 "bash $BASH_VERSION is too old; the stub needs 4.4 or newer"
+  exec {ERRORS}>&2 || ERRORS=''
+  trap '' PIPE # so that a failed write is seen where it happens
+  trap 'session_interrupted INT 2' INT
+  trap 'session_interrupted TERM 15' TERM
+  trap 'session_interrupted HUP 1' HUP
+  trap main_clean EXIT
+}
+
+# Leaves nothing behind, however the stub ends.
+main_clean() {
+  local status=$?
+  [[ -z $COPY_PID ]] || { kill -KILL "$COPY_PID" && wait "$COPY_PID"; } 2>&-
+  wire_close
+  [[ -n $WHOLE ]] || ((status != 0)) || die 78 'this file is not complete; make a new stub with "mediator-agent stub"'
+}
+
+# session_interrupted NAME NUMBER: the end by a signal.
+session_interrupted() {
+  trap '' INT TERM HUP
+  [[ -z $READING ]] || session_cancel
+  out_line "ended by SIG$1${RUN_ID:+; the agent was asked to cancel the run $RUN_ID}"
+  exit $((128 + $2))
+}
+
+# Sets SCRIPT or EVENT, and SCRIPT_ARGS, or OPTION. A script that is baked in, or named by this file's name,
+# gets every argument, and so does an event; the stub's own options are then spelled --mediator-....
+main_words() {
+  local name=${BASH_SOURCE[0]:-mediator} prefix='--mediator-'
+  name=${name##*/} name=${name%.sh}
+  SCRIPT=${MEDIATOR_SCRIPT:-} EVENT=${MEDIATOR_EVENT:-}
+  [[ -n $SCRIPT$EVENT ]] || SCRIPT=$BAKED_SCRIPT EVENT=$BAKED_EVENT
+  [[ -n $SCRIPT$EVENT || $name == mediator ]] || SCRIPT=$name
+  [[ -n $SCRIPT$EVENT ]] || prefix='--'
+  case ${1:-} in
+    "${prefix}version" | "${prefix}help" | "${prefix}doctor") OPTION=${1#"$prefix"} && return ;;
+  esac
+  if [[ -n $SCRIPT$EVENT ]]; then
+    SCRIPT_ARGS=("$@")
+  elif (($# == 0)); then
+    die 64 'no script is named; usage: mediator.sh SCRIPT [ARGUMENT]... <stdin, or --help'
+  elif [[ $1 == -* ]]; then
+    die 64 "there is no option $1; usage: mediator.sh SCRIPT [ARGUMENT]... <stdin, or --help"
+  else
+    SCRIPT=$1 SCRIPT_ARGS=("${@:2}")
+  fi
+}
+
+# --- settings ---------------------------------------------------------------------------------------------------------
 
 # Sets the settings in force from the baked ones and the environment; dies on a wrong one, naming it.
 settings_load() {
@@ -230,20 +308,21 @@ settings_event() {
   { ((${#EVENT} <= 100)) && [[ $EVENT != *[[:cntrl:]]* ]]; } || die 78 'the setting MEDIATOR_EVENT is longer than 100 bytes, or not one line'
 }
 
-# Sets KEY_ID and the states KEY_INNER and KEY_OUTER. The secret leaves the environment of everything started from here.
+# Sets KEY_ID, the states KEY_INNER and KEY_OUTER, and what is baked in for crypto_call. The secret leaves the environment of everything started from here.
 settings_key() {
   if [[ -n ${MEDIATOR_KEY:-} ]]; then
     KEY_ID=${MEDIATOR_KEY%%:*}
     { [[ $MEDIATOR_KEY == *:* ]] && bytes_within "$KEY_ID" A-Za-z0-9._- 1 64 && bytes_within "${MEDIATOR_KEY#*:}" A-Za-z0-9_- 32 64; } ||
       die 78 'the setting MEDIATOR_KEY is malformed; set it to ID:SECRET as "mediator-agent keys create" prints it'
     crypto_key_states "${MEDIATOR_KEY#*:}"
+    CALL=''
     unset MEDIATOR_KEY
     return
   fi
   [[ -n $BAKED_KEY_ID ]] || die 78 'no key is set; set MEDIATOR_KEY to ID:SECRET, or make a stub with "mediator-agent stub"'
-  { bytes_within "$BAKED_KEY_ID" A-Za-z0-9._- 1 64 && bytes_within "$BAKED_KEY_INNER$BAKED_KEY_OUTER" 0-9a-f 128 128; } ||
-    die 78 'the setting BAKED_KEY_ID, BAKED_KEY_INNER or BAKED_KEY_OUTER is malformed; make a new stub with "mediator-agent stub"'
-  KEY_ID=$BAKED_KEY_ID KEY_INNER=$BAKED_KEY_INNER KEY_OUTER=$BAKED_KEY_OUTER
+  { bytes_within "$BAKED_KEY_ID" A-Za-z0-9._- 1 64 && bytes_within "$BAKED_KEY_INNER$BAKED_KEY_OUTER" 0-9a-f 128 128 &&
+    bytes_within "$BAKED_CALL_STATE" 0-9a-f 0 64; } || die 78 'the setting BAKED_KEY_... or BAKED_CALL_STATE is malformed; make a new stub with "mediator-agent stub"'
+  KEY_ID=$BAKED_KEY_ID KEY_INNER=$BAKED_KEY_INNER KEY_OUTER=$BAKED_KEY_OUTER CALL=$BAKED_CALL CALL_STATE=$BAKED_CALL_STATE
 }
 
 # Sets CA_FILE, CA_PEM or neither: then openssl's own store decides. Who reads a PEM file skips the lines that are not PEM, so the
@@ -295,106 +374,13 @@ url_parse() {
   fail 78 "the setting MEDIATOR_URL has \"$1\", which is not wss://HOST:PORT or ws://HOST:PORT"
 }
 
-# --- output: the only functions that write to stdout and stderr -----------------------------------------------------
-
-# out_line TEXT: one line for the operator.
-out_line() {
-  printf 'mediator: %s\n' "${1//[[:cntrl:]]/ }" >&"${ERRORS:-2}" 2>&- || :
-}
-
-# fail CODE TEXT: leaves the problem for the caller; returns 1, so that it can be a function's last command.
-fail() {
-  PROBLEM_CODE=$1 PROBLEM=$2
-  return 1
-}
-
-# die CODE TEXT: the end, when no run has an outcome.
-die() {
-  out_line "$2"
-  out_verdict "$2" && exit 0
-  exit "$1"
-}
-
-# out_verdict TEXT: what Check Point reads when there is no answer of a script, if the settings want that.
-out_verdict() {
-  local message
-  [[ -n $FAIL_MODE ]] && ((PRINTED_STDOUT == 0)) || return 1
-  bytes_json message "mediator: ${1//[[:cntrl:]]/ }"
-  case $FAIL_MODE in
-    open) printf '{"result":"success"}\n' ;;
-    closed) printf '{"result":"failure","message":%s}\n' "$message" ;;
-  esac
-}
-
-# out_text o|e: prints TEXT, a part of the script's stdout or stderr. Where nobody reads stdout any more, nobody wants the run.
-# Each expansion of a long text costs bash as much as half of reading it, so there is one.
-out_text() {
-  if [[ $1 == o ]]; then
-    printf %s "$TEXT" 2>&- || session_unwanted
-  else
-    printf %s "$TEXT" >&2 2>&- || :
-  fi
-  out_count "$1" "${#TEXT}"
-}
-
-# out_zeros o|e COUNT: so many NUL bytes. Escapes in a format are the only way to print them.
-out_zeros() {
-  local left=$2 part
-  bytes_zeros
-  while ((left > 0)); do
-    part=$((left < 1024 ? left : 1024))
-    if [[ $1 == o ]]; then
-      # shellcheck disable=SC2059
-      printf "${ZEROS:0:2*part}" 2>&- || session_unwanted
-    else
-      # shellcheck disable=SC2059
-      printf "${ZEROS:0:2*part}" >&2 2>&- || :
-    fi
-    ((left -= part))
-  done
-  out_count "$1" "$2"
-}
-
-# out_bulk o|e SIZE: a payload straight from the connection to the script's output, by dd.
-out_bulk() {
-  local descriptor=1
-  [[ $1 == o ]] || descriptor=2
-  if copy_block "$WIRE_IN" "$descriptor" "$2"; then
-    out_count "$1" "$2"
-  elif ((COPIED < 0)); then
-    die 125 'the output is not complete: dd failed on the way'
-  elif [[ $COPY_IN == 1+0 ]]; then # all of it came, and could not be written
-    [[ $1 != o ]] || session_unwanted
-    out_count "$1" "$2"
-  else
-    out_count "$1" "$COPIED"
-    wire_failed 1
-  fi
-}
-
-# out_count o|e BYTES: they were printed.
-out_count() {
-  if [[ $1 == o ]]; then
-    ((PRINTED_STDOUT += $2, 1))
-  else
-    ((PRINTED_STDERR += $2, 1))
-  fi
-}
-
-# --- bytes ----------------------------------------------------------------------------------------------------------
+# --- bytes ------------------------------------------------------------------------------------------------------------
 
 # bytes_within TEXT SET LEAST MOST: succeeds if TEXT has LEAST to MOST bytes, all of the bracket expression SET. A regular
 # expression with counts would take bash a millisecond to compile.
 bytes_within() {
   # shellcheck disable=SC2053 # the set is a pattern
   ((${#1} >= $3 && ${#1} <= $4)) && [[ $1 != *[!$2]* ]]
-}
-
-# Sets ZEROS.
-bytes_zeros() {
-  [[ -z $ZEROS ]] || return 0
-  printf -v ZEROS '%1024s' ''
-  ZEROS=${ZEROS// /'\0'}
 }
 
 # bytes_hex VARIABLE TEXT: the bytes of TEXT, which has to be ASCII, as hex digits. Eight at a time is twice as fast.
@@ -463,9 +449,9 @@ bytes_controls() {
   done
 }
 
-# --- crypto ---------------------------------------------------------------------------------------------------------
-# SHA-256 and SHA-1 (FIPS 180-4), HMAC (RFC 2104). A hash is one arithmetic expression of all rounds: bash then looks up
-# nothing but variables, 0.7 ms a block. Each word is kept twice side by side (DOUBLE): a shift to the right then rotates.
+# --- crypto -----------------------------------------------------------------------------------------------------------
+# SHA-256 (FIPS 180-4) and HMAC (RFC 2104). A hash is one arithmetic expression of all rounds: bash then looks up nothing but
+# variables, 0.7 ms a block. Each word is kept twice side by side (DOUBLE): a shift to the right then rotates.
 
 # crypto_random VARIABLE: 128 random bits as hex digits. SRANDOM (bash 5.1) is getrandom(2).
 crypto_random() {
@@ -509,28 +495,50 @@ crypto_key_states() {
   crypto_sha256_block KEY_OUTER "$SHA256_START" "$outer"
 }
 
-# crypto_hmac VARIABLE TEXT: HMAC-SHA256 of TEXT under the key in force, as hex digits.
-crypto_hmac() {
-  local hex inner
-  bytes_hex hex "$2"
-  crypto_sha256 inner "$KEY_INNER" 64 "$hex"
-  crypto_sha256 "$1" "$KEY_OUTER" 64 "$inner"
+# crypto_proofs STUB AGENT METHOD TIME: both proofs of section 1 for NONCE. They are the halves of one HMAC.
+crypto_proofs() {
+  local hex hash
+  crypto_call "$3"
+  bytes_hex hex "$4"$'\n'"$NONCE"
+  crypto_sha256 hash "$CALL_STATE" "$CALL_SIZE" "$hex"
+  crypto_sha256 hash "$KEY_OUTER" 64 "$hash"
+  printf -v "$1" %s "${hash:0:32}"
+  printf -v "$2" %s "${hash:32}"
+}
+
+# crypto_call METHOD: sets CALL_STATE to the state of the HMAC's inner hash after the lines that are the same in every call,
+# and CALL_SIZE to the bytes that are in it. `mediator-agent stub` bakes the state of one METHOD and AUDIENCE in.
+crypto_call() {
+  local text hex
+  printf -v text '%s\n' "$SUBPROTOCOL" "$1" "$RUN_PATH" "$AUDIENCE" "$KEY_ID"
+  printf -v text '%-*s' $(((${#text} + 63) / 64 * 64)) "$text"
+  CALL_SIZE=$((64 + ${#text}))
+  [[ $CALL != "$1 $AUDIENCE" ]] || return 0
+  bytes_hex hex "$text"
+  crypto_sha256_blocks CALL_STATE "$KEY_INNER" "$hex"
+  CALL="$1 $AUDIENCE"
 }
 
 # crypto_sha256 VARIABLE STATE HASHED HEX: the hash, continued from STATE, in which HASHED bytes are already.
 crypto_sha256() {
-  local state=$2 rest
+  local rest
   crypto_pad rest "$3" "$4"
-  while [[ -n $rest ]]; do
-    crypto_sha256_block state "$state" "${rest:0:128}"
-    rest=${rest:128}
-  done
-  printf -v "$1" %s "$state"
+  crypto_sha256_blocks "$1" "$2" "$rest"
 }
 
 # crypto_pad VARIABLE HASHED HEX: appends a one bit, zeros, and the length in bits of everything, up to a whole block.
 crypto_pad() {
   printf -v "$1" '%s80%0*x' "$3" $(((238 - ${#3} % 128) % 128 + 16)) $((8 * ($2 + ${#3} / 2)))
+}
+
+# crypto_sha256_blocks VARIABLE STATE HEX: the state after whole blocks.
+crypto_sha256_blocks() {
+  local state=$2 blocks=$3
+  while [[ -n $blocks ]]; do
+    crypto_sha256_block state "$state" "${blocks:0:128}"
+    blocks=${blocks:128}
+  done
+  printf -v "$1" %s "$state"
 }
 
 # crypto_sha256_block VARIABLE STATE BLOCK: the next state. State and block are hex digits, 64 and 128 of them.
@@ -560,129 +568,7 @@ crypto_sha256_program() {
   SHA256_PROGRAM+=${later}0
 }
 
-# crypto_sha1 VARIABLE HEX: the SHA-1 of the bytes that HEX spells. RFC 6455 asks for it; nothing depends on its strength.
-crypto_sha1() {
-  local state=$SHA1_START rest
-  crypto_pad rest 0 "$2"
-  while [[ -n $rest ]]; do
-    crypto_sha1_block state "$state" "${rest:0:128}"
-    rest=${rest:128}
-  done
-  printf -v "$1" %s "$state"
-}
-
-# crypto_sha1_block VARIABLE STATE BLOCK: the next state. State and block are hex digits, 40 and 128 of them.
-# shellcheck disable=SC2034 # the program uses all of them
-crypto_sha1_block() {
-  local a b c d e w0 w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14 w15
-  [[ -n $SHA1_PROGRAM ]] || crypto_sha1_program
-  ((a = 16#${2:0:8} * DOUBLE, b = 16#${2:8:8} * DOUBLE, c = 16#${2:16:8} * DOUBLE, d = 16#${2:24:8} * DOUBLE))
-  ((e = 16#${2:32:8} * DOUBLE))
-  ((w0 = 16#${3:0:8} * DOUBLE, w1 = 16#${3:8:8} * DOUBLE, w2 = 16#${3:16:8} * DOUBLE, w3 = 16#${3:24:8} * DOUBLE))
-  ((w4 = 16#${3:32:8} * DOUBLE, w5 = 16#${3:40:8} * DOUBLE, w6 = 16#${3:48:8} * DOUBLE, w7 = 16#${3:56:8} * DOUBLE))
-  ((w8 = 16#${3:64:8} * DOUBLE, w9 = 16#${3:72:8} * DOUBLE, w10 = 16#${3:80:8} * DOUBLE, w11 = 16#${3:88:8} * DOUBLE))
-  ((w12 = 16#${3:96:8} * DOUBLE, w13 = 16#${3:104:8} * DOUBLE, w14 = 16#${3:112:8} * DOUBLE, w15 = 16#${3:120:8} * DOUBLE))
-  ((SHA1_PROGRAM))
-  printf -v "$1" %08x%08x%08x%08x%08x $(((16#${2:0:8} + a) & WORD)) $(((16#${2:8:8} + b) & WORD)) \
-    $(((16#${2:16:8} + c) & WORD)) $(((16#${2:24:8} + d) & WORD)) $(((16#${2:32:8} + e) & WORD))
-}
-
-# Sets SHA1_PROGRAM to all 80 rounds.
-crypto_sha1_program() {
-  local -a words=(w0 w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14 w15) later=()
-  local -a now
-  local at quarter round
-  for ((at = 0; at < 16; at++)); do
-    printf -v "later[at]" '(w%d=((w%d^w%d^w%d^w%d)>>31&0xffffffff)*0x100000001)' \
-      "$at" "$at" $(((at + 2) % 16)) $(((at + 8) % 16)) $(((at + 13) % 16))
-  done
-  words+=("${later[@]}" "${later[@]}" "${later[@]}" "${later[@]}")
-  for round in SHA1_CHOOSE:0x5a827999 SHA1_PARITY:0x6ed9eba1 SHA1_MAJORITY:0x8f1bbcdc SHA1_PARITY:0xca62c1d6; do
-    now=("${words[@]:0:20}") words=("${words[@]:20}") at=${round%:*}
-    # shellcheck disable=SC2059 # the tables hold %s for constant and word; printf starts over for every five
-    printf -v quarter "${!at}" "${now[@]/#/${round#*:}+}"
-    SHA1_PROGRAM+=$quarter
-  done
-  SHA1_PROGRAM+=0
-}
-
-# --- frames: RFC 6455, section 5 ------------------------------------------------------------------------------------
-
-# frame_send OPCODE TEXT: one whole message, masked with the key 0 (section 2 says why).
-frame_send() {
-  frame_queue "$1" "$2"
-  wire_flush
-}
-
-# frame_queue OPCODE TEXT: the same, not yet sent.
-frame_queue() {
-  local header
-  frame_header header "$1" "${#2}"
-  wire_queue "$header%s" "$2"
-}
-
-# frame_header VARIABLE OPCODE SIZE: the header of a final frame, as a printf format.
-frame_header() {
-  local size
-  if (($3 < 126)); then
-    printf -v size '\\x%02x' $((128 | $3))
-  elif (($3 < 65536)); then
-    printf -v size '\\xfe\\x%02x\\x%02x' $(($3 >> 8)) $(($3 & 255))
-  else
-    printf -v size '\\xff\\0\\0\\0\\0\\x%02x\\x%02x\\x%02x\\x%02x' $(($3 >> 24)) $(($3 >> 16 & 255)) $(($3 >> 8 & 255)) $(($3 & 255))
-  fi
-  printf -v "$1" '\\x%02x%s\\0\\0\\0\\0' $((128 | $2)) "$size"
-}
-
-# Reads the next header into FRAME_FINAL, FRAME_OPCODE and FRAME_SIZE. Fails when the connection is lost.
-frame_next() {
-  local first size octet
-  wire_octets 2 || return
-  first=${OCTETS[0]} size=${OCTETS[1]}
-  ((first & 0x70)) && session_malformed 'has reserved bits set'
-  ((size & 0x80)) && session_malformed 'is masked'
-  FRAME_FINAL=$((first >> 7)) FRAME_OPCODE=$((first & 15)) FRAME_SIZE=$size
-  if ((size >= 126)); then
-    wire_octets $((size == 126 ? 2 : 8)) || return
-    FRAME_SIZE=0
-    for octet in "${OCTETS[@]}"; do ((FRAME_SIZE = FRAME_SIZE << 8 | octet)); done
-  fi
-  frame_check
-}
-
-# Ends the stub if the header is one that no agent sends.
-frame_check() {
-  case $FRAME_OPCODE in
-    "$OPCODE_BINARY") [[ -z $MESSAGE_OPEN ]] || session_malformed 'starts a message inside of another' ;;
-    "$OPCODE_CONTINUATION") [[ -n $MESSAGE_OPEN ]] || session_malformed 'continues a message that never began' ;;
-    "$OPCODE_CLOSE" | "$OPCODE_PING" | "$OPCODE_PONG")
-      ((FRAME_FINAL && FRAME_SIZE <= 125)) || session_malformed 'is a control frame that is fragmented or too long'
-      ;;
-    *) session_malformed "has the opcode $FRAME_OPCODE" ;;
-  esac
-  ((FRAME_SIZE >= 0 && FRAME_SIZE <= ACCEPT_FRAME)) || session_malformed "announces $FRAME_SIZE bytes"
-}
-
-# Deals with a ping, pong or close. Fails on a close: the connection is lost.
-frame_control() {
-  wire_octets "$FRAME_SIZE" || return
-  case $FRAME_OPCODE in
-    "$OPCODE_PING") frame_pong ;;
-    "$OPCODE_CLOSE") wire_lost 'the agent closed the connection' ;;
-  esac
-}
-
-# Answers a ping with its own payload, which stands in OCTETS.
-frame_pong() {
-  local header payload=''
-  [[ -n $WIRE_OUT ]] || return 0 # over POST, the agent knows that it gets none
-  frame_header header "$OPCODE_PONG" "${#OCTETS[@]}"
-  ((${#OCTETS[@]} == 0)) || printf -v payload '\\x%02x' "${OCTETS[@]}"
-  wire_queue "$header$payload"
-  wire_flush
-}
-
-# --- timer: interrupts what bash cannot put a time limit on ---------------------------------------------------------
+# --- timer: interrupts what bash cannot put a time limit on -----------------------------------------------------------
 # read takes -t, but then reads byte by byte, 50 times slower; opening /dev/tcp takes no limit at all. The timer is a
 # process that sends a signal when it was armed and not disarmed in time. The signal makes the read or the connect fail.
 
@@ -738,98 +624,17 @@ timer_fired() {
   wire_close
 }
 
-# --- copying: dd moves long payloads --------------------------------------------------------------------------------
-# dd with count=1 reads no more than one block, so never anything that belongs to the next frame, and reports what it
-# did. The reports come through a pipe that this process holds at both ends.
+# --- wire: the connection, and what is sent ---------------------------------------------------------------------------
 
-# copy_block IN OUT SIZE: moves SIZE bytes between descriptors. Sets COPIED to the bytes written (-1: not known); fails if
-# they are fewer. Who reads the script's output may take any time, and so may stdin; the agent may not.
-copy_block() {
-  COPIED=0
-  LC_ALL=C dd bs="$3" count=1 iflag=fullblock <&"$1" >&"$2" 2>&"$COPY_REPORT" &
-  COPY_PID=$!
-  until copy_report $((SILENCE + $3 / SLOWEST)); do
-    [[ $1 != 0 ]] || continue
-    kill -USR1 "$COPY_PID" 2>&- # dd reports at once, and goes on
-    copy_report 5 || break
-    [[ $COPY_IN:$COPY_OUT == 1+0:0+0 ]] || break # else it waits for who reads
-  done
-  copy_finish "$3"
-}
-
-# copy_report SECONDS: reads the next report into COPY_IN and COPY_OUT, or fails.
-copy_report() {
-  local line
-  COPY_IN=0+0 COPY_OUT=0+0
-  while IFS= read -r -t "$1" -u "$COPY_REPORT" line; do
-    case $line in
-      *' records in') COPY_IN=${line% records in} ;;
-      *' records out')
-        COPY_OUT=${line% records out}
-        return
-        ;;
-    esac
-  done
-  return 1
-}
-
-# copy_finish SIZE: sets COPIED from the last report.
-copy_finish() {
-  local line
-  if [[ $COPY_IN:$COPY_OUT == 1+0:1+0 ]]; then
-    COPIED=$1
-  elif [[ $COPY_IN:$COPY_OUT == 0+0:0+0 ]]; then
-    kill -KILL "$COPY_PID" 2>&-
-  elif IFS= read -r -t 5 -u "$COPY_REPORT" line && [[ $line =~ ^([0-9]+)' byte' ]]; then
-    COPIED=${BASH_REMATCH[1]}
-  else
-    COPIED=-1
-  fi
-  wait "$COPY_PID" 2>&-
-  COPY_PID=''
-  ((COPIED == $1))
-}
-
-# Succeeds if dd can move blocks and says how much of a part of one it moved.
-copy_ready() {
-  [[ $COPY_KIND != untried ]] || copy_try
-  [[ $COPY_KIND == exact ]]
-}
-
-# Sets COPY_KIND by trying dd on nothing. Some do not know fullblock; some do not say how many bytes a part of a block had, so
-# that after a cut nobody could tell what was printed.
-copy_try() {
-  local report
-  COPY_KIND=none
-  copy_possible || return 0
-  report=$(LC_ALL=C dd bs=1 count=0 iflag=fullblock 2>&1)
-  case $report in
-    *'0+0 records in'*'0+0 records out'*' bytes '*) COPY_KIND=exact ;;
-    *) return 0 ;;
-  esac
-  exec {COPY_REPORT}<> <(:)
-}
-
-# Succeeds if it is worth trying: the pipe needs /dev/fd, and busybox's dd is known not to count.
-copy_possible() {
-  [[ -d /dev/fd ]] && hash dd 2>&- || return
-  ! hash busybox 2>&- || [[ ! ${BASH_CMDS[dd]} -ef ${BASH_CMDS[busybox]} ]]
-}
-
-# --- wire: the connection -------------------------------------------------------------------------------------------
-
-# wire_connect URL: opens the connection and the WebSocket on it; both sides are proven when it succeeds.
-wire_connect() {
-  url_parse "$1" || return
-  wire_choose && proxy_find || return
+# wire_begin URL: opens the connection and sends the request. When that failed, WIRE_IN is empty and PROBLEM says why.
+wire_begin() {
+  BEGUN=$1
+  url_parse "$1" && wire_choose && proxy_find || return
   case $WIRE_KIND in
-    tcp) tcp_open || return ;;
-    openssl) tls_open || return ;;
-    curl) curl_open || return ;;
+    tcp) tcp_open && http_request ;;
+    openssl) tls_open && http_request ;;
+    curl) curl_open ;;
   esac
-  http_upgrade && WIRE_READY=1 && return
-  wire_close
-  return 1
 }
 
 # Sets WIRE_KIND to the transport for the URL; fails if the settings or the pod do not allow one. What was chosen stays: the
@@ -890,79 +695,14 @@ wire_single() {
   ((${#all} < STDIO_BLOCK)) && [[ $all != *$'\n'* && $all != *'\x0a'* ]]
 }
 
-# wire_octets COUNT: reads so many bytes, whatever they are, into the array of numbers OCTETS.
-wire_octets() {
-  local text at code
-  OCTETS=()
-  while ((${#OCTETS[@]} < $1)); do
-    IFS= read -r -t "$SILENCE" -d '' -n $(($1 - ${#OCTETS[@]})) -u "$WIRE_IN" text 2>&- || wire_failed $? || return
-    for ((at = 0; at < ${#text}; at++)); do
-      printf -v code %d "'${text:at:1}"
-      OCTETS+=($((code & 255)))
-    done
-    ((${#OCTETS[@]} == $1)) || OCTETS+=(0) # read stopped at a NUL
-  done
-}
-
-# wire_short SIZE: reads so many bytes into TEXT; fewer are in there if one of them is a NUL.
-wire_short() {
-  TEXT=''
-  (($1 == 0)) || IFS= read -r -t "$SILENCE" -d '' -n "$1" -u "$WIRE_IN" TEXT 2>&- || wire_failed $?
-}
-
-# wire_text SIZE: reads so many bytes, none of them NUL, into TEXT.
-wire_text() {
-  local status=0
-  if (($1 <= WATCHED_FROM)); then
-    wire_short "$1" || return
-    ((${#TEXT} == $1)) || session_malformed 'has a NUL byte where none may be'
-    return
-  fi
-  timer_arm $((SILENCE + $1 / SLOWEST))
-  IFS= read -r -N "$1" -u "$WIRE_IN" TEXT 2>&- || status=$?
-  timer_disarm
-  ((status == 0 && ${#TEXT} == $1)) || wire_failed 1
-}
-
-# wire_failed STATUS: what a failed read means.
-wire_failed() {
-  if (($1 > 128)); then
-    wire_lost "nothing came from the agent for $SILENCE s"
-  else
-    wire_lost 'the connection was cut'
-  fi
-}
-
 # wire_lost REASON: leaves the problem; returns 1.
 wire_lost() {
   fail 69 "$1 ($URL_HOST:$URL_PORT)"
 }
 
-# Succeeds if there is something to read.
-wire_pending() {
-  [[ -n $WIRE_IN ]] && read -r -t 0 -u "$WIRE_IN"
-}
-
-# Says that nothing more will be sent, where the transport works better for knowing it: curl reads its input and the
-# agent's answer at the same time only by asking again and again, which takes a whole processor.
-wire_hush() {
-  [[ $WIRE_KIND == curl ]] || return 0
-  wire_mute
-}
-
 wire_mute() {
   [[ -z $WIRE_OUT || $WIRE_OUT == "$WIRE_IN" ]] || exec {WIRE_OUT}>&-
   WIRE_OUT=''
-}
-
-# Closes the connection after the last frame was written: openssl and curl need a moment to pass it on.
-wire_finish() {
-  local limit=$((SECONDS + 2))
-  wire_hush
-  if [[ -n $WIRE_PID ]]; then
-    while ((SECONDS < limit)) && IFS= read -r -t 0.5 -n 4096 -u "$WIRE_IN" _; do :; done
-  fi
-  wire_close
 }
 
 # Closes the connection at once.
@@ -974,7 +714,7 @@ wire_close() {
   WIRE_PID='' WIRE_IN='' WIRE_READY='' WIRE_FORMAT='' WIRE_ARGUMENTS=()
 }
 
-# --- proxy: what https_proxy and no_proxy say, as curl understands them ----------------------------------------------
+# --- proxy: what https_proxy and no_proxy say, as curl understands them -----------------------------------------------
 
 # Sets PROXY to HOST:PORT of the HTTP proxy for the URL, or to nothing; fails if it is one that openssl cannot use.
 proxy_find() {
@@ -1022,7 +762,7 @@ proxy_number() {
   printf -v "$1" %d $((10#${BASH_REMATCH[1]} << 24 | 10#${BASH_REMATCH[2]} << 16 | 10#${BASH_REMATCH[3]} << 8 | 10#${BASH_REMATCH[4]}))
 }
 
-# --- transport tcp: bash's own /dev/tcp, plaintext ------------------------------------------------------------------
+# --- transport tcp: bash's own /dev/tcp, plaintext --------------------------------------------------------------------
 
 # Where descriptor 2 is closed, the socket becomes it, and what bash says of a connect that was interrupted waits in there
 # until the connect is over after all. A pipe that can only be read refuses it at once.
@@ -1055,7 +795,7 @@ tcp_loopback() {
   [[ $AUDIENCE == localhost || $AUDIENCE == ::1 || $AUDIENCE =~ ^127(\.[0-9]{1,3}){3}$ ]]
 }
 
-# --- transport openssl: TLS by openssl s_client in a coprocess ------------------------------------------------------
+# --- transport openssl: TLS by openssl s_client in a coprocess --------------------------------------------------------
 
 tls_open() {
   wire_start tls_client -quiet
@@ -1087,60 +827,7 @@ tls_address() {
   [[ $AUDIENCE == *:* || $AUDIENCE =~ ^[0-9]+(\.[0-9]+){3}$ ]]
 }
 
-# Becomes s_client that tells what happens, where else the connection would be.
-tls_aloud() {
-  tls_client -state 2>&1
-}
-
-# Leaves the reason why openssl ended before an answer came. It lets openssl try again and reads what it says.
-tls_explain() {
-  local line said='' limit=$((SECONDS + CONNECT_TIMEOUT))
-  wire_close
-  wire_start tls_aloud || return
-  wire_mute
-  while ((SECONDS < limit)) && IFS= read -r -t "$CONNECT_TIMEOUT" -u "$WIRE_IN" line; do
-    case $line in
-      *alert*[Cc]'ertificate required'* | *alert*'bad certificate'* | *alert*[Uu]'nknown '[Cc][Aa]* | *alert*'certificate '[eru]*) said=client && break ;;
-      'verify error:'*) said="verify:${line#*:*:}" && break ;;
-      *connect:errno=111* | *'onnection refused'*) said='connection refused' ;;
-      *connect:errno=113* | *'o route to host'*) said='no route to host' ;;
-      *connect:errno=101* | *'etwork is unreachable'*) said='network is unreachable' ;;
-      *connect:errno=110* | *'onnection timed out'*) said='connection timed out' ;;
-      *'ervice not known'* | *'name resolution'* | *'ddress associated'*) said='name not found' ;;
-      *'HTTP CONNECT failed'*) said="the proxy does not let it through (${line##*[:=]})" ;;
-      *'unknown option'* | *'nknown option'* | *'Invalid value'*) said='options' ;;
-      *'x509 certificate routines'* | *'ould not '*file*) said='certificate' ;;
-      *':error:'*) [[ -n $said ]] || said="handshake:${line#*:error:*:*:*:}" ;;
-    esac
-  done
-  wire_close
-  tls_problem "$said"
-}
-
-# tls_problem SAID: leaves the problem that tls_explain found, unless it found none.
-tls_problem() {
-  local at="$URL_HOST:$URL_PORT${PROXY:+ by the proxy $PROXY}" said
-  case $1 in
-    verify:*) fail 77 "the certificate of $at does not verify: ${1#*:}; check the host name in the URL and the certificate in MEDIATOR_CA or the stub" ;;
-    certificate) fail 78 'openssl cannot read a certificate or its key; check the settings MEDIATOR_CA, MEDIATOR_CERT and MEDIATOR_CERT_KEY, or make a new stub' ;;
-    client) tls_unwanted "$at" ;;
-    handshake:*) said=${1#*:} && fail 69 "TLS handshake with $at failed: ${said%%:*}; check that this port speaks TLS 1.2 or newer" ;;
-    options) fail 78 'this openssl is too old; the stub needs 1.1.0 or newer, and 3.0 for a proxy with a password' ;;
-    ?*) fail 69 "cannot connect to $at: $1; check that the agent is up and that address and port are right" ;;
-    *) fail 69 "$at closed the connection before it answered; check that an agent listens there" ;;
-  esac
-}
-
-# tls_unwanted AGENT: the problem that the agent asks for a client certificate.
-tls_unwanted() {
-  if [[ -n $CERT_FILE ]]; then
-    fail 77 "$1 does not accept the client certificate $CERT_FILE; set MEDIATOR_CERT to one that tls.clients in agent.yaml trusts"
-  else
-    fail 77 "$1 demands a client certificate; set MEDIATOR_CERT and MEDIATOR_CERT_KEY to files with one and its key"
-  fi
-}
-
-# --- transport curl: TLS by curl, frames in the bodies of a POST (section 7) ----------------------------------------
+# --- transport curl: TLS by curl, frames in the bodies of a POST (section 7) ------------------------------------------
 
 # The proofs come first: curl sends the request as soon as it can.
 curl_open() {
@@ -1177,65 +864,7 @@ curl_secrets() {
   [[ -z $ca ]] || options+=(--cacert "$ca" --capath /dev/null/none)
 }
 
-# Leaves the reason why curl ended before an answer came. Its exit code tells most; where its words are needed, it tries
-# again, without a proof, and is listened to.
-curl_explain() {
-  local status=0 said at="$URL_HOST:$URL_PORT${PROXY:+ by the proxy $PROXY}"
-  wait "$WIRE_PID" 2>&- || status=$?
-  WIRE_PID=''
-  wire_close
-  case $status in
-    5) fail 69 "cannot connect to $at: the name of the HTTP proxy is not found; check https_proxy" || return ;;
-    6) fail 69 "cannot connect to $at: name not found; check the host name in the URL" || return ;;
-    7) fail 69 "cannot connect to $at: connection refused, or no route; check that the agent is up and that address and port are right" || return ;;
-    28) fail 69 "no answer from $at within $CONNECT_TIMEOUT s; check address, port and firewall" || return ;;
-  esac
-  AUTHORIZATION=''
-  said=$(curl_client --max-time "$CONNECT_TIMEOUT" 2>&1)
-  [[ $said =~ curl:\ \([0-9]+\)\ ([^$'\n']+) ]]
-  curl_problem "$status" "${BASH_REMATCH[1]:-exit code $status}"
-}
-
-# curl_problem STATUS SAID: leaves the problem that a status of curl stands for.
-curl_problem() {
-  local at="$URL_HOST:$URL_PORT${PROXY:+ by the proxy $PROXY}"
-  [[ $2 != *alert*certificate* && $2 != *alert*unknown\ ca* ]] || tls_unwanted "$at" || return
-  case $1 in
-    51 | 60 | 83 | 90 | 91) tls_problem "verify:${2#*: }" ;;
-    1) fail 78 "what answers at $at is not an agent: $2; check address and port" ;;
-    2 | 4 | 48) fail 78 "this curl is too old; the stub needs 7.55 or newer: $2" ;;
-    58 | 77) fail 78 "curl cannot read a certificate or its key: $2; check the settings MEDIATOR_CA, MEDIATOR_CERT and MEDIATOR_CERT_KEY, or make a new stub" ;;
-    35 | 59) fail 69 "TLS handshake with $at failed: $2; check that this port speaks TLS 1.2 or newer" ;;
-    52 | 55) tls_problem '' ;;
-    *) fail 69 "cannot connect to $at: $2; check that the agent is up and that address and port are right" ;;
-  esac
-}
-
-# --- the upgrade: section 1 -----------------------------------------------------------------------------------------
-
-# Sends the request and verifies the answer. What takes time without depending on the peer is done while it works.
-http_upgrade() {
-  ANSWER_STATUS='' WIRE_ENDED=''
-  [[ $WIRE_KIND == curl ]] || http_request || :
-  http_expect
-  stdin_load
-  http_answer && http_verify && return
-  [[ -z $ANSWER_STATUS && -n $WIRE_ENDED ]] || return 1
-  case $WIRE_KIND in
-    openssl) tls_explain ;;
-    curl) curl_explain ;;
-  esac
-  return 1
-}
-
-# http_authorize METHOD: sets NONCE and AUTHORIZATION, which has the stub's proof.
-http_authorize() {
-  local now proof
-  printf -v now '%(%s)T' -1
-  crypto_random NONCE
-  crypto_hmac proof "$SUBPROTOCOL"$'\n'"$1"$'\n'"$RUN_PATH"$'\n'"$AUDIENCE"$'\n'"$KEY_ID"$'\n'"$now"$'\n'"$NONCE"
-  AUTHORIZATION="Mediator key=\"$KEY_ID\", time=\"$now\", nonce=\"$NONCE\", proof=\"$proof\""
-}
+# --- the request: section 1 -------------------------------------------------------------------------------------------
 
 http_request() {
   local host=$URL_HOST key request
@@ -1250,11 +879,46 @@ http_request() {
   wire_flush
 }
 
-# Sets WANTED_PROOF and WANTED_ACCEPT.
+# http_authorize METHOD: sets NONCE, AUTHORIZATION, which has the stub's proof, and WANTED_PROOF, the agent's.
+http_authorize() {
+  local now proof
+  printf -v now '%(%s)T' -1
+  crypto_random NONCE
+  crypto_proofs proof WANTED_PROOF "$1" "$now"
+  AUTHORIZATION="Mediator key=\"$KEY_ID\", time=\"$now\", nonce=\"$NONCE\", proof=\"$proof\""
+}
+
+# Tests source this file and call the functions one by one.
+[[ ${BASH_SOURCE[0]:-$0} != "$0" ]] || main_begin "$@"
+
+# --- the answer: section 1 --------------------------------------------------------------------------------------------
+
+# wire_connect URL: opens the connection and the WebSocket on it, unless that was begun; both sides are proven when it succeeds.
+wire_connect() {
+  [[ $BEGUN == "$1" ]] || wire_begin "$1" || :
+  BEGUN=''
+  [[ -n $WIRE_IN ]] && http_upgrade && WIRE_READY=1 && return
+  wire_close
+  return 1
+}
+
+# Verifies the answer to the request. What takes time without depending on the peer is done while it works.
+http_upgrade() {
+  ANSWER_STATUS='' WIRE_ENDED=''
+  [[ $WIRE_KIND == curl ]] || http_expect
+  stdin_load
+  http_answer && http_verify && return
+  [[ -z $ANSWER_STATUS && -n $WIRE_ENDED ]] || return 1
+  case $WIRE_KIND in
+    openssl) tls_explain ;;
+    curl) curl_explain ;;
+  esac
+  return 1
+}
+
+# Sets WANTED_ACCEPT.
 http_expect() {
   local hex
-  crypto_hmac WANTED_PROOF "$SUBPROTOCOL agent"$'\n'"$NONCE"
-  [[ $WIRE_KIND != curl ]] || return 0
   bytes_hex hex "$SOCKET_KEY$ACCEPT_GUID"
   crypto_sha1 hex "$hex"
   bytes_base64 WANTED_ACCEPT "$hex"
@@ -1339,7 +1003,455 @@ http_refusal() {
   fi
 }
 
-# --- stdin ----------------------------------------------------------------------------------------------------------
+# --- SHA-1 ------------------------------------------------------------------------------------------------------------
+SHA1_START='67452301efcdab8998badcfe10325476c3d2e1f0'
+# Five rounds each over the state a to e, %s for constant and word, with the three functions that take turns.
+# shellcheck disable=SC2034 # crypto_sha1_program uses the three by their names
+SHA1_CHOOSE='
+e=(e+(a>>27)+(d^b&(c^d))+%s&0xffffffff)*0x100000001,b>>=2,
+d=(d+(e>>27)+(c^a&(b^c))+%s&0xffffffff)*0x100000001,a>>=2,
+c=(c+(d>>27)+(b^e&(a^b))+%s&0xffffffff)*0x100000001,e>>=2,
+b=(b+(c>>27)+(a^d&(e^a))+%s&0xffffffff)*0x100000001,d>>=2,
+a=(a+(b>>27)+(e^c&(d^e))+%s&0xffffffff)*0x100000001,c>>=2,
+'
+# shellcheck disable=SC2034
+SHA1_PARITY='
+e=(e+(a>>27)+(b^c^d)+%s&0xffffffff)*0x100000001,b>>=2,
+d=(d+(e>>27)+(a^b^c)+%s&0xffffffff)*0x100000001,a>>=2,
+c=(c+(d>>27)+(e^a^b)+%s&0xffffffff)*0x100000001,e>>=2,
+b=(b+(c>>27)+(d^e^a)+%s&0xffffffff)*0x100000001,d>>=2,
+a=(a+(b>>27)+(c^d^e)+%s&0xffffffff)*0x100000001,c>>=2,
+'
+# shellcheck disable=SC2034
+SHA1_MAJORITY='
+e=(e+(a>>27)+(b&c|d&(b|c))+%s&0xffffffff)*0x100000001,b>>=2,
+d=(d+(e>>27)+(a&b|c&(a|b))+%s&0xffffffff)*0x100000001,a>>=2,
+c=(c+(d>>27)+(e&a|b&(e|a))+%s&0xffffffff)*0x100000001,e>>=2,
+b=(b+(c>>27)+(d&e|a&(d|e))+%s&0xffffffff)*0x100000001,d>>=2,
+a=(a+(b>>27)+(c&d|e&(c|d))+%s&0xffffffff)*0x100000001,c>>=2,
+'
+
+# crypto_sha1 VARIABLE HEX: the SHA-1 of the bytes that HEX spells. RFC 6455 asks for it; nothing depends on its strength.
+crypto_sha1() {
+  local state=$SHA1_START rest
+  crypto_pad rest 0 "$2"
+  while [[ -n $rest ]]; do
+    crypto_sha1_block state "$state" "${rest:0:128}"
+    rest=${rest:128}
+  done
+  printf -v "$1" %s "$state"
+}
+
+# crypto_sha1_block VARIABLE STATE BLOCK: the next state. State and block are hex digits, 40 and 128 of them.
+# shellcheck disable=SC2034 # the program uses all of them
+crypto_sha1_block() {
+  local a b c d e w0 w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14 w15
+  [[ -n $SHA1_PROGRAM ]] || crypto_sha1_program
+  ((a = 16#${2:0:8} * DOUBLE, b = 16#${2:8:8} * DOUBLE, c = 16#${2:16:8} * DOUBLE, d = 16#${2:24:8} * DOUBLE))
+  ((e = 16#${2:32:8} * DOUBLE))
+  ((w0 = 16#${3:0:8} * DOUBLE, w1 = 16#${3:8:8} * DOUBLE, w2 = 16#${3:16:8} * DOUBLE, w3 = 16#${3:24:8} * DOUBLE))
+  ((w4 = 16#${3:32:8} * DOUBLE, w5 = 16#${3:40:8} * DOUBLE, w6 = 16#${3:48:8} * DOUBLE, w7 = 16#${3:56:8} * DOUBLE))
+  ((w8 = 16#${3:64:8} * DOUBLE, w9 = 16#${3:72:8} * DOUBLE, w10 = 16#${3:80:8} * DOUBLE, w11 = 16#${3:88:8} * DOUBLE))
+  ((w12 = 16#${3:96:8} * DOUBLE, w13 = 16#${3:104:8} * DOUBLE, w14 = 16#${3:112:8} * DOUBLE, w15 = 16#${3:120:8} * DOUBLE))
+  ((SHA1_PROGRAM))
+  printf -v "$1" %08x%08x%08x%08x%08x $(((16#${2:0:8} + a) & WORD)) $(((16#${2:8:8} + b) & WORD)) \
+    $(((16#${2:16:8} + c) & WORD)) $(((16#${2:24:8} + d) & WORD)) $(((16#${2:32:8} + e) & WORD))
+}
+
+# Sets SHA1_PROGRAM to all 80 rounds.
+crypto_sha1_program() {
+  local -a words=(w0 w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14 w15) later=()
+  local -a now
+  local at quarter round
+  for ((at = 0; at < 16; at++)); do
+    printf -v "later[at]" '(w%d=((w%d^w%d^w%d^w%d)>>31&0xffffffff)*0x100000001)' \
+      "$at" "$at" $(((at + 2) % 16)) $(((at + 8) % 16)) $(((at + 13) % 16))
+  done
+  words+=("${later[@]}" "${later[@]}" "${later[@]}" "${later[@]}")
+  for round in SHA1_CHOOSE:0x5a827999 SHA1_PARITY:0x6ed9eba1 SHA1_MAJORITY:0x8f1bbcdc SHA1_PARITY:0xca62c1d6; do
+    now=("${words[@]:0:20}") words=("${words[@]:20}") at=${round%:*}
+    # shellcheck disable=SC2059 # the tables hold %s for constant and word; printf starts over for every five
+    printf -v quarter "${!at}" "${now[@]/#/${round#*:}+}"
+    SHA1_PROGRAM+=$quarter
+  done
+  SHA1_PROGRAM+=0
+}
+
+# --- why a connection failed ------------------------------------------------------------------------------------------
+
+# Becomes s_client that tells what happens, where else the connection would be.
+tls_aloud() {
+  tls_client -state 2>&1
+}
+
+# Leaves the reason why openssl ended before an answer came. It lets openssl try again and reads what it says.
+tls_explain() {
+  local line said='' limit=$((SECONDS + CONNECT_TIMEOUT))
+  wire_close
+  wire_start tls_aloud || return
+  wire_mute
+  while ((SECONDS < limit)) && IFS= read -r -t "$CONNECT_TIMEOUT" -u "$WIRE_IN" line; do
+    case $line in
+      *alert*[Cc]'ertificate required'* | *alert*'bad certificate'* | *alert*[Uu]'nknown '[Cc][Aa]* | *alert*'certificate '[eru]*) said=client && break ;;
+      'verify error:'*) said="verify:${line#*:*:}" && break ;;
+      *connect:errno=111* | *'onnection refused'*) said='connection refused' ;;
+      *connect:errno=113* | *'o route to host'*) said='no route to host' ;;
+      *connect:errno=101* | *'etwork is unreachable'*) said='network is unreachable' ;;
+      *connect:errno=110* | *'onnection timed out'*) said='connection timed out' ;;
+      *'ervice not known'* | *'name resolution'* | *'ddress associated'*) said='name not found' ;;
+      *'HTTP CONNECT failed'*) said="the proxy does not let it through (${line##*[:=]})" ;;
+      *'unknown option'* | *'nknown option'* | *'Invalid value'*) said='options' ;;
+      *'x509 certificate routines'* | *'ould not '*file*) said='certificate' ;;
+      *':error:'*) [[ -n $said ]] || said="handshake:${line#*:error:*:*:*:}" ;;
+    esac
+  done
+  wire_close
+  tls_problem "$said"
+}
+
+# tls_problem SAID: leaves the problem that tls_explain found, unless it found none.
+tls_problem() {
+  local at="$URL_HOST:$URL_PORT${PROXY:+ by the proxy $PROXY}" said
+  case $1 in
+    verify:*) fail 77 "the certificate of $at does not verify: ${1#*:}; check the host name in the URL and the certificate in MEDIATOR_CA or the stub" ;;
+    certificate) fail 78 'openssl cannot read a certificate or its key; check the settings MEDIATOR_CA, MEDIATOR_CERT and MEDIATOR_CERT_KEY, or make a new stub' ;;
+    client) tls_unwanted "$at" ;;
+    handshake:*) said=${1#*:} && fail 69 "TLS handshake with $at failed: ${said%%:*}; check that this port speaks TLS 1.2 or newer" ;;
+    options) fail 78 'this openssl is too old; the stub needs 1.1.0 or newer, and 3.0 for a proxy with a password' ;;
+    ?*) fail 69 "cannot connect to $at: $1; check that the agent is up and that address and port are right" ;;
+    *) fail 69 "$at closed the connection before it answered; check that an agent listens there" ;;
+  esac
+}
+
+# tls_unwanted AGENT: the problem that the agent asks for a client certificate.
+tls_unwanted() {
+  if [[ -n $CERT_FILE ]]; then
+    fail 77 "$1 does not accept the client certificate $CERT_FILE; set MEDIATOR_CERT to one that tls.clients in agent.yaml trusts"
+  else
+    fail 77 "$1 demands a client certificate; set MEDIATOR_CERT and MEDIATOR_CERT_KEY to files with one and its key"
+  fi
+}
+
+# Leaves the reason why curl ended before an answer came. Its exit code tells most; where its words are needed, it tries
+# again, without a proof, and is listened to.
+curl_explain() {
+  local status=0 said at="$URL_HOST:$URL_PORT${PROXY:+ by the proxy $PROXY}"
+  wait "$WIRE_PID" 2>&- || status=$?
+  WIRE_PID=''
+  wire_close
+  case $status in
+    5) fail 69 "cannot connect to $at: the name of the HTTP proxy is not found; check https_proxy" || return ;;
+    6) fail 69 "cannot connect to $at: name not found; check the host name in the URL" || return ;;
+    7) fail 69 "cannot connect to $at: connection refused, or no route; check that the agent is up and that address and port are right" || return ;;
+    28) fail 69 "no answer from $at within $CONNECT_TIMEOUT s; check address, port and firewall" || return ;;
+  esac
+  AUTHORIZATION=''
+  said=$(curl_client --max-time "$CONNECT_TIMEOUT" 2>&1)
+  [[ $said =~ curl:\ \([0-9]+\)\ ([^$'\n']+) ]]
+  curl_problem "$status" "${BASH_REMATCH[1]:-exit code $status}"
+}
+
+# curl_problem STATUS SAID: leaves the problem that a status of curl stands for.
+curl_problem() {
+  local at="$URL_HOST:$URL_PORT${PROXY:+ by the proxy $PROXY}"
+  [[ $2 != *alert*certificate* && $2 != *alert*unknown\ ca* ]] || tls_unwanted "$at" || return
+  case $1 in
+    51 | 60 | 83 | 90 | 91) tls_problem "verify:${2#*: }" ;;
+    1) fail 78 "what answers at $at is not an agent: $2; check address and port" ;;
+    2 | 4 | 48) fail 78 "this curl is too old; the stub needs 7.55 or newer: $2" ;;
+    58 | 77) fail 78 "curl cannot read a certificate or its key: $2; check the settings MEDIATOR_CA, MEDIATOR_CERT and MEDIATOR_CERT_KEY, or make a new stub" ;;
+    35 | 59) fail 69 "TLS handshake with $at failed: $2; check that this port speaks TLS 1.2 or newer" ;;
+    52 | 55) tls_problem '' ;;
+    *) fail 69 "cannot connect to $at: $2; check that the agent is up and that address and port are right" ;;
+  esac
+}
+
+# --- wire: what is read -----------------------------------------------------------------------------------------------
+
+# wire_octets COUNT: reads so many bytes, whatever they are, into the array of numbers OCTETS.
+wire_octets() {
+  local text at code
+  OCTETS=()
+  while ((${#OCTETS[@]} < $1)); do
+    IFS= read -r -t "$SILENCE" -d '' -n $(($1 - ${#OCTETS[@]})) -u "$WIRE_IN" text 2>&- || wire_failed $? || return
+    for ((at = 0; at < ${#text}; at++)); do
+      printf -v code %d "'${text:at:1}"
+      OCTETS+=($((code & 255)))
+    done
+    ((${#OCTETS[@]} == $1)) || OCTETS+=(0) # read stopped at a NUL
+  done
+}
+
+# wire_short SIZE: reads so many bytes into TEXT; fewer are in there if one of them is a NUL.
+wire_short() {
+  TEXT=''
+  (($1 == 0)) || IFS= read -r -t "$SILENCE" -d '' -n "$1" -u "$WIRE_IN" TEXT 2>&- || wire_failed $?
+}
+
+# wire_text SIZE: reads so many bytes, none of them NUL, into TEXT.
+wire_text() {
+  local status=0
+  if (($1 <= WATCHED_FROM)); then
+    wire_short "$1" || return
+    ((${#TEXT} == $1)) || session_malformed 'has a NUL byte where none may be'
+    return
+  fi
+  timer_arm $((SILENCE + $1 / SLOWEST))
+  IFS= read -r -N "$1" -u "$WIRE_IN" TEXT 2>&- || status=$?
+  timer_disarm
+  ((status == 0 && ${#TEXT} == $1)) || wire_failed 1
+}
+
+# wire_failed STATUS: what a failed read means.
+wire_failed() {
+  if (($1 > 128)); then
+    wire_lost "nothing came from the agent for $SILENCE s"
+  else
+    wire_lost 'the connection was cut'
+  fi
+}
+
+# Succeeds if there is something to read.
+wire_pending() {
+  [[ -n $WIRE_IN ]] && read -r -t 0 -u "$WIRE_IN"
+}
+
+# Says that nothing more will be sent, where the transport works better for knowing it: curl reads its input and the
+# agent's answer at the same time only by asking again and again, which takes a whole processor.
+wire_hush() {
+  [[ $WIRE_KIND == curl ]] || return 0
+  wire_mute
+}
+
+# Closes the connection after the last frame was written: openssl and curl need a moment to pass it on.
+wire_finish() {
+  local limit=$((SECONDS + 2))
+  wire_hush
+  if [[ -n $WIRE_PID ]]; then
+    while ((SECONDS < limit)) && IFS= read -r -t 0.5 -n 4096 -u "$WIRE_IN" _; do :; done
+  fi
+  wire_close
+}
+
+# --- frames: RFC 6455, section 5 --------------------------------------------------------------------------------------
+
+# frame_send OPCODE TEXT: one whole message, masked with the key 0 (section 2 says why).
+frame_send() {
+  frame_queue "$1" "$2"
+  wire_flush
+}
+
+# frame_queue OPCODE TEXT: the same, not yet sent.
+frame_queue() {
+  local header
+  frame_header header "$1" "${#2}"
+  wire_queue "$header%s" "$2"
+}
+
+# frame_header VARIABLE OPCODE SIZE: the header of a final frame, as a printf format.
+frame_header() {
+  local size
+  if (($3 < 126)); then
+    printf -v size '\\x%02x' $((128 | $3))
+  elif (($3 < 65536)); then
+    printf -v size '\\xfe\\x%02x\\x%02x' $(($3 >> 8)) $(($3 & 255))
+  else
+    printf -v size '\\xff\\0\\0\\0\\0\\x%02x\\x%02x\\x%02x\\x%02x' $(($3 >> 24)) $(($3 >> 16 & 255)) $(($3 >> 8 & 255)) $(($3 & 255))
+  fi
+  printf -v "$1" '\\x%02x%s\\0\\0\\0\\0' $((128 | $2)) "$size"
+}
+
+# Reads the next header into FRAME_FINAL, FRAME_OPCODE and FRAME_SIZE. Fails when the connection is lost.
+frame_next() {
+  local first size octet
+  wire_octets 2 || return
+  first=${OCTETS[0]} size=${OCTETS[1]}
+  ((first & 0x70)) && session_malformed 'has reserved bits set'
+  ((size & 0x80)) && session_malformed 'is masked'
+  FRAME_FINAL=$((first >> 7)) FRAME_OPCODE=$((first & 15)) FRAME_SIZE=$size
+  if ((size >= 126)); then
+    wire_octets $((size == 126 ? 2 : 8)) || return
+    FRAME_SIZE=0
+    for octet in "${OCTETS[@]}"; do ((FRAME_SIZE = FRAME_SIZE << 8 | octet)); done
+  fi
+  frame_check
+}
+
+# Ends the stub if the header is one that no agent sends.
+frame_check() {
+  case $FRAME_OPCODE in
+    "$OPCODE_BINARY") [[ -z $MESSAGE_OPEN ]] || session_malformed 'starts a message inside of another' ;;
+    "$OPCODE_CONTINUATION") [[ -n $MESSAGE_OPEN ]] || session_malformed 'continues a message that never began' ;;
+    "$OPCODE_CLOSE" | "$OPCODE_PING" | "$OPCODE_PONG")
+      ((FRAME_FINAL && FRAME_SIZE <= 125)) || session_malformed 'is a control frame that is fragmented or too long'
+      ;;
+    *) session_malformed "has the opcode $FRAME_OPCODE" ;;
+  esac
+  ((FRAME_SIZE >= 0 && FRAME_SIZE <= ACCEPT_FRAME)) || session_malformed "announces $FRAME_SIZE bytes"
+}
+
+# Deals with a ping, pong or close. Fails on a close: the connection is lost.
+frame_control() {
+  wire_octets "$FRAME_SIZE" || return
+  case $FRAME_OPCODE in
+    "$OPCODE_PING") frame_pong ;;
+    "$OPCODE_CLOSE") wire_lost 'the agent closed the connection' ;;
+  esac
+}
+
+# Answers a ping with its own payload, which stands in OCTETS.
+frame_pong() {
+  local header payload=''
+  [[ -n $WIRE_OUT ]] || return 0 # over POST, the agent knows that it gets none
+  frame_header header "$OPCODE_PONG" "${#OCTETS[@]}"
+  ((${#OCTETS[@]} == 0)) || printf -v payload '\\x%02x' "${OCTETS[@]}"
+  wire_queue "$header$payload"
+  wire_flush
+}
+
+# --- copying: dd moves long payloads ----------------------------------------------------------------------------------
+# dd with count=1 reads no more than one block, so never anything that belongs to the next frame, and reports what it
+# did. The reports come through a pipe that this process holds at both ends.
+
+# copy_block IN OUT SIZE: moves SIZE bytes between descriptors. Sets COPIED to the bytes written (-1: not known); fails if
+# they are fewer. Who reads the script's output may take any time, and so may stdin; the agent may not.
+copy_block() {
+  COPIED=0
+  LC_ALL=C dd bs="$3" count=1 iflag=fullblock <&"$1" >&"$2" 2>&"$COPY_REPORT" &
+  COPY_PID=$!
+  until copy_report $((SILENCE + $3 / SLOWEST)); do
+    [[ $1 != 0 ]] || continue
+    kill -USR1 "$COPY_PID" 2>&- # dd reports at once, and goes on
+    copy_report 5 || break
+    [[ $COPY_IN:$COPY_OUT == 1+0:0+0 ]] || break # else it waits for who reads
+  done
+  copy_finish "$3"
+}
+
+# copy_report SECONDS: reads the next report into COPY_IN and COPY_OUT, or fails.
+copy_report() {
+  local line
+  COPY_IN=0+0 COPY_OUT=0+0
+  while IFS= read -r -t "$1" -u "$COPY_REPORT" line; do
+    case $line in
+      *' records in') COPY_IN=${line% records in} ;;
+      *' records out')
+        COPY_OUT=${line% records out}
+        return
+        ;;
+    esac
+  done
+  return 1
+}
+
+# copy_finish SIZE: sets COPIED from the last report.
+copy_finish() {
+  local line
+  if [[ $COPY_IN:$COPY_OUT == 1+0:1+0 ]]; then
+    COPIED=$1
+  elif [[ $COPY_IN:$COPY_OUT == 0+0:0+0 ]]; then
+    kill -KILL "$COPY_PID" 2>&-
+  elif IFS= read -r -t 5 -u "$COPY_REPORT" line && [[ $line =~ ^([0-9]+)' byte' ]]; then
+    COPIED=${BASH_REMATCH[1]}
+  else
+    COPIED=-1
+  fi
+  wait "$COPY_PID" 2>&-
+  COPY_PID=''
+  ((COPIED == $1))
+}
+
+# Succeeds if dd can move blocks and says how much of a part of one it moved.
+copy_ready() {
+  [[ $COPY_KIND != untried ]] || copy_try
+  [[ $COPY_KIND == exact ]]
+}
+
+# Sets COPY_KIND by trying dd on nothing. Some do not know fullblock; some do not say how many bytes a part of a block had, so
+# that after a cut nobody could tell what was printed.
+copy_try() {
+  local report
+  COPY_KIND=none
+  copy_possible || return 0
+  report=$(LC_ALL=C dd bs=1 count=0 iflag=fullblock 2>&1)
+  case $report in
+    *'0+0 records in'*'0+0 records out'*' bytes '*) COPY_KIND=exact ;;
+    *) return 0 ;;
+  esac
+  exec {COPY_REPORT}<> <(:)
+}
+
+# Succeeds if it is worth trying: the pipe needs /dev/fd, and busybox's dd is known not to count.
+copy_possible() {
+  [[ -d /dev/fd ]] && hash dd 2>&- || return
+  ! hash busybox 2>&- || [[ ! ${BASH_CMDS[dd]} -ef ${BASH_CMDS[busybox]} ]]
+}
+
+# --- output of the script ---------------------------------------------------------------------------------------------
+
+# out_text o|e: prints TEXT, a part of the script's stdout or stderr. Where nobody reads stdout any more, nobody wants the run.
+# Each expansion of a long text costs bash as much as half of reading it, so there is one.
+out_text() {
+  if [[ $1 == o ]]; then
+    printf %s "$TEXT" 2>&- || session_unwanted
+  else
+    printf %s "$TEXT" >&2 2>&- || :
+  fi
+  out_count "$1" "${#TEXT}"
+}
+
+# out_zeros o|e COUNT: so many NUL bytes. Escapes in a format are the only way to print them.
+out_zeros() {
+  local left=$2 part
+  bytes_zeros
+  while ((left > 0)); do
+    part=$((left < 1024 ? left : 1024))
+    if [[ $1 == o ]]; then
+      # shellcheck disable=SC2059
+      printf "${ZEROS:0:2*part}" 2>&- || session_unwanted
+    else
+      # shellcheck disable=SC2059
+      printf "${ZEROS:0:2*part}" >&2 2>&- || :
+    fi
+    ((left -= part))
+  done
+  out_count "$1" "$2"
+}
+
+# Sets ZEROS.
+bytes_zeros() {
+  [[ -z $ZEROS ]] || return 0
+  printf -v ZEROS '%1024s' ''
+  ZEROS=${ZEROS// /'\0'}
+}
+
+# out_bulk o|e SIZE: a payload straight from the connection to the script's output, by dd.
+out_bulk() {
+  local descriptor=1
+  [[ $1 == o ]] || descriptor=2
+  if copy_block "$WIRE_IN" "$descriptor" "$2"; then
+    out_count "$1" "$2"
+  elif ((COPIED < 0)); then
+    die 125 'the output is not complete: dd failed on the way'
+  elif [[ $COPY_IN == 1+0 ]]; then # all of it came, and could not be written
+    [[ $1 != o ]] || session_unwanted
+    out_count "$1" "$2"
+  else
+    out_count "$1" "$COPIED"
+    wire_failed 1
+  fi
+}
+
+# out_count o|e BYTES: they were printed.
+out_count() {
+  if [[ $1 == o ]]; then
+    ((PRINTED_STDOUT += $2, 1))
+  else
+    ((PRINTED_STDERR += $2, 1))
+  fi
+}
+
+# --- stdin ------------------------------------------------------------------------------------------------------------
 
 # Reads the first STDIN_HEAD bytes of stdin, once, into STDIN_SEGMENTS, STDIN_COUNT and STDIN_ENDED. Check Point passes
 # nothing useful on stdin and may leave it open for ever; a terminal is a person, who did not mean to type a ticket.
@@ -1457,7 +1569,7 @@ stdin_heard() {
   done
 }
 
-# --- session: one invocation, over as many connections as it takes --------------------------------------------------
+# --- session: one invocation, over as many connections as it takes ----------------------------------------------------
 
 # Runs SCRIPT with SCRIPT_ARGS, or what EVENT sets off; returns when there is a terminal record.
 session_run() {
@@ -1733,14 +1845,6 @@ session_unwanted() {
   exit 141
 }
 
-# session_interrupted NAME NUMBER: the end by a signal.
-session_interrupted() {
-  trap '' INT TERM HUP
-  session_cancel
-  out_line "ended by SIG$1${RUN_ID:+; the agent was asked to cancel the run $RUN_ID}"
-  exit $((128 + $2))
-}
-
 # session_exit: ends the stub as the terminal record says. Success needs a proof: exited, and totals that agree.
 session_exit() {
   local totals="$OUTCOME_STDOUT and $OUTCOME_STDERR" printed="$PRINTED_STDOUT and $PRINTED_STDERR"
@@ -1775,7 +1879,7 @@ session_failure() {
   printf -v "$1" %s "$found"
 }
 
-# --- doctor ---------------------------------------------------------------------------------------------------------
+# --- doctor -----------------------------------------------------------------------------------------------------------
 
 # Prints one line for each thing that a call depends on, and ends with the exit code that a call would give.
 doctor() {
@@ -1917,65 +2021,22 @@ doctor_time() {
 }
 
 doctor_since() {
-  local now=${EPOCHREALTIME:-${SECONDS}000000}
-  printf %d $(((${now/[.,]/} - ${STARTED/[.,]/}) / 1000))
+  local present=${EPOCHREALTIME:-${SECONDS}000000}
+  printf %d $(((${present/[.,]/} - ${STARTED/[.,]/}) / 1000))
 }
 
-# --- main -----------------------------------------------------------------------------------------------------------
+# --- main: the second half --------------------------------------------------------------------------------------------
 
+# Does what an option asks for, or ends the call as its script ended.
 main() {
-  main_shell
-  main_words "$@"
-  settings_load
-  [[ $SCRIPT != --doctor ]] || doctor
+  WHOLE=1
+  case $OPTION in
+    version) main_print "mediator $STUB_VERSION ($SUBPROTOCOL, bash $BASH_VERSION)" ;;
+    help) main_help ;;
+    doctor) doctor ;;
+  esac
   session_run
   session_exit
-}
-
-# Makes bash behave as this file expects, whatever it was started with.
-main_shell() {
-  LC_ALL=C IFS=$' \t\n'
-  set +eu +o posix -o noglob
-  shopt -u nocasematch
-  unset TMOUT
-  ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404)) || die 78 "bash $BASH_VERSION is too old; the stub needs 4.4 or newer"
-  exec {ERRORS}>&2 || ERRORS=''
-  trap '' PIPE # so that a failed write is seen where it happens
-  trap 'session_interrupted INT 2' INT
-  trap 'session_interrupted TERM 15' TERM
-  trap 'session_interrupted HUP 1' HUP
-  trap main_clean EXIT
-}
-
-# Leaves nothing behind, however the stub ends.
-main_clean() {
-  [[ -z $COPY_PID ]] || { kill -KILL "$COPY_PID" && wait "$COPY_PID"; } 2>&-
-  wire_close
-}
-
-# Sets SCRIPT or EVENT, and SCRIPT_ARGS, or does what an option asks for. A script that is baked in, or named by this file's name,
-# gets every argument, and so does an event; the stub's own options are then spelled --mediator-....
-main_words() {
-  local name=${BASH_SOURCE[0]:-mediator} prefix='--mediator-'
-  name=${name##*/} name=${name%.sh}
-  SCRIPT=${MEDIATOR_SCRIPT:-} EVENT=${MEDIATOR_EVENT:-}
-  [[ -n $SCRIPT$EVENT ]] || SCRIPT=$BAKED_SCRIPT EVENT=$BAKED_EVENT
-  [[ -n $SCRIPT$EVENT || $name == mediator ]] || SCRIPT=$name
-  [[ -n $SCRIPT$EVENT ]] || prefix='--'
-  case ${1:-} in
-    "${prefix}version") main_print "mediator $STUB_VERSION ($SUBPROTOCOL, bash $BASH_VERSION)" ;;
-    "${prefix}help") main_help ;;
-    "${prefix}doctor") SCRIPT=--doctor EVENT='' && return ;;
-  esac
-  if [[ -n $SCRIPT$EVENT ]]; then
-    SCRIPT_ARGS=("$@")
-  elif (($# == 0)); then
-    die 64 'no script is named; usage: mediator.sh SCRIPT [ARGUMENT]... <stdin, or --help'
-  elif [[ $1 == -* ]]; then
-    die 64 "there is no option $1; usage: mediator.sh SCRIPT [ARGUMENT]... <stdin, or --help"
-  else
-    SCRIPT=$1 SCRIPT_ARGS=("${@:2}")
-  fi
 }
 
 # main_print TEXT: the answer to an option.
@@ -2013,5 +2074,4 @@ Exit codes: the script'"'"'s own; else 64 usage, 69 agent unreachable, 75 try la
 out, 125 outcome unknown or output incomplete, 126 may not run, 127 no such script, 128+N ended by signal N.'
 }
 
-# Tests source this file and call the functions one by one.
-[[ ${BASH_SOURCE[0]:-$0} != "$0" ]] || main "$@"
+[[ ${BASH_SOURCE[0]:-$0} != "$0" ]] || main

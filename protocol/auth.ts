@@ -1,5 +1,5 @@
 /**
- * The two proofs of the opening handshake (protocol/README.md, section 1): HMAC-SHA256 (RFC 2104) over canonical strings.
+ * The two proofs of the opening handshake (protocol/README.md, section 1): the halves of one HMAC-SHA256 (RFC 2104) over a canonical string.
  * Pure: values in, values out; clocks and key stores belong to the front.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
@@ -23,25 +23,39 @@ export const KEY_ID = '[A-Za-z0-9._-]{1,64}';
 export const SECRET = '[A-Za-z0-9_-]{32,64}';
 
 const AUTHORIZATION = new RegExp(
-  `^Mediator key="(${KEY_ID})", time="(0|[1-9][0-9]{0,15})", nonce="([0-9a-f]{32})", proof="([0-9a-f]{64})"$`,
+  `^Mediator key="(${KEY_ID})", time="(0|[1-9][0-9]{0,15})", nonce="([0-9a-f]{32})", proof="([0-9a-f]{32})"$`,
 );
 const AUDIENCE = /^[a-z0-9._:-]{1,255}$/;
 
 /** `GET` for a WebSocket, `POST` for two bodies (protocol/README.md, section 7). */
 export type Method = 'GET' | 'POST';
 
+/** Block of SHA-256, in bytes. */
+const BLOCK = 64;
+
+/** Hex digits of a proof: 128 bits, the least that RFC 2104 (section 5) lets an HMAC-SHA256 be cut to. */
+const PROOF_DIGITS = 32;
+
+/** What is the same in every call fills whole blocks, so that a stub can carry the state of the hash after them. */
 export function canonicalString(claim: Claim, method: Method = 'GET'): string {
-  return [SUBPROTOCOL, method, RUN_PATH, claim.audience, claim.key, claim.time, claim.nonce].join('\n');
+  const constant = [SUBPROTOCOL, method, RUN_PATH, claim.audience, claim.key, ''].join('\n');
+  return `${constant.padEnd(Math.ceil(constant.length / BLOCK) * BLOCK)}${claim.time}\n${claim.nonce}`;
 }
 
-/** The stub's proof: 64 lower-case hex digits. */
-export function stubProof(secret: string, claim: Claim, method: Method = 'GET'): string {
-  return hmac(secret, canonicalString(claim, method));
+/** The stub's proof: 32 lower-case hex digits. */
+export function stubProof(secret: string, claim: Claim, method?: Method): string {
+  return bothProofs(secret, claim, method).stub;
 }
 
-/** The agent's proof over the stub's nonce: 64 lower-case hex digits. */
-export function agentProof(secret: string, nonce: string): string {
-  return hmac(secret, `${SUBPROTOCOL} agent\n${nonce}`);
+/** The agent's proof of the same claim: 32 lower-case hex digits. */
+export function agentProof(secret: string, claim: Claim, method?: Method): string {
+  return bothProofs(secret, claim, method).agent;
+}
+
+/** Who sees one half learns nothing of the other without the secret: HMAC-SHA256 is a pseudo-random function. */
+export function bothProofs(secret: string, claim: Claim, method?: Method): { stub: string; agent: string } {
+  const digits = createHmac('sha256', secret).update(canonicalString(claim, method)).digest('hex');
+  return { stub: digits.slice(0, PROOF_DIGITS), agent: digits.slice(PROOF_DIGITS) };
 }
 
 /** Compares two proofs in constant time. */
@@ -65,8 +79,4 @@ export function parseAuthorization(
   if (match === null || audience === undefined || !AUDIENCE.test(audience)) return undefined;
   const [, key = '', time = '', nonce = '', proof = ''] = match;
   return { claim: { audience, key, time, nonce }, proof };
-}
-
-function hmac(secret: string, text: string): string {
-  return createHmac('sha256', secret).update(text).digest('hex');
 }

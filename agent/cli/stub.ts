@@ -36,13 +36,12 @@ export async function stubText(config: Config, options: StubOptions): Promise<st
   checkUrls(url);
   checkTimeout(options.timeout);
   const { id, secret } = chooseKey(config, options.key);
-  const [inner, outer] = await keyStates(secret);
+  const states = await keyStates({ id, secret }, url.split(' ')[0] ?? '');
   const settings = {
     BAKED_URL: url,
     BAKED_ORDER: options.order ?? 'listed',
     BAKED_KEY_ID: id,
-    BAKED_KEY_INNER: inner,
-    BAKED_KEY_OUTER: outer,
+    ...states,
     // On lines of its own, so that the stub is a PEM file that openssl and curl can read.
     BAKED_CA: /(^| )wss:/.test(url) && config.tls !== undefined ? `\n${readFileSync(config.tls.certificate, 'utf8').trim()}\n` : '',
     BAKED_SCRIPT: options.script ?? '',
@@ -91,12 +90,20 @@ function chooseKey(config: Config, id: string | undefined): { id: string; secret
   return key;
 }
 
-/** The two SHA-256 states of the padded key, computed by the stub's own code. The secret goes by stdin, never by a command line. */
-async function keyStates(secret: string): Promise<[inner: string, outer: string]> {
-  const program = 'LC_ALL=C; source "$1"; IFS= read -r secret; crypto_key_states "$secret"; printf "%s %s" "$KEY_INNER" "$KEY_OUTER"';
-  const states = /^([0-9a-f]{64}) ([0-9a-f]{64})$/.exec(await runTool('bash', ['-c', program, 'bash', TEMPLATE], `${secret}\n`));
-  if (states === null) throw new Error(`${TEMPLATE} did not compute the key's states`);
-  return [states[1] ?? '', states[2] ?? ''];
+/**
+ * States of SHA-256, computed by the stub's own code: those after the padded key, and the one after what is the same in every call of this URL.
+ * The secret goes by stdin, never by a command line.
+ */
+async function keyStates({ id, secret }: { id: string; secret: string }, url: string): Promise<Record<string, string>> {
+  const program = [
+    ...['source "$1"', 'IFS= read -r secret', 'crypto_key_states "$secret"', 'KEY_ID=$2', 'url_parse "$3"', 'crypto_call GET'],
+    String.raw`printf "%s\n" "$KEY_INNER" "$KEY_OUTER" "$CALL" "$CALL_STATE"`,
+  ];
+  const printed = await runTool('bash', ['-c', program.join('; '), 'bash', TEMPLATE, id, url], `${secret}\n`);
+  const [, inner, outer, call, state] = /^([0-9a-f]{64})\n([0-9a-f]{64})\n(GET \S+)\n([0-9a-f]{64})\n$/.exec(printed) ?? [];
+  if (inner === undefined || outer === undefined || call === undefined || state === undefined)
+    throw new Error(`${TEMPLATE} did not compute the key's states`);
+  return { BAKED_KEY_INNER: inner, BAKED_KEY_OUTER: outer, BAKED_CALL: call, BAKED_CALL_STATE: state };
 }
 
 function failMode({ failOpen, failClosed }: StubOptions): string {

@@ -1,7 +1,7 @@
 /** Decides about an upgrade request: a staircase of refusals, and at its end a key and the agent's proof. Nothing was read or allocated before. */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
-import { agentProof, parseAuthorization, proofsMatch, stubProof, type Method } from '../../protocol/auth.ts';
+import { bothProofs, parseAuthorization, proofsMatch, type Method } from '../../protocol/auth.ts';
 import { HEADERS, INTERVALS, RUN_PATH } from '../../protocol/constants.ts';
 import { Failure } from '../../protocol/failures.ts';
 import { checkKey, secretsOf, type Key } from '../config/keys.ts';
@@ -114,15 +114,16 @@ export class Gate {
     }
     const key = this.#keys.get(claim.key);
     const secrets = key === undefined ? [] : secretsOf(key, milliseconds);
-    const proofs = Array.from({ length: this.#proofs() }, (_, index) => stubProof(secrets[index] ?? DECOY, claim, method));
-    const matches = proofs.map((own) => proofsMatch(proof, own));
-    const secret = secrets.find((_, index) => matches[index]);
-    if (key === undefined || secret === undefined) {
+    const proofs = Array.from({ length: this.#proofs() }, (_, index) => bothProofs(secrets[index] ?? DECOY, claim, method));
+    const matches = proofs.map((own) => proofsMatch(proof, own.stub));
+    const index = secrets.findIndex((_, at) => matches[at]);
+    const [secret, own] = [secrets[index], proofs[index]];
+    if (key === undefined || secret === undefined || own === undefined) {
       throw this.#stranger(address, milliseconds, 'the key does not exist or its secret is wrong; make a new stub');
     }
     checkKey(key, address, milliseconds);
     this.#nonces.use(claim.nonce, Number(claim.time), now);
-    return { key, previous: secret !== key.secret, secret, proof: agentProof(secret, claim.nonce) };
+    return { key, previous: index > 0, secret, proof: own.agent };
   }
 
   /** As many as the key with the most secrets needs: the time that an answer takes does not tell which keys there are. */

@@ -6,7 +6,7 @@ import { connect, isIP, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { checkServerIdentity, connect as connectTls } from 'node:tls';
 import { WebSocket } from 'ws';
-import { agentProof, formatAuthorization, proofsMatch, stubProof } from '../../protocol/auth.ts';
+import { bothProofs, formatAuthorization, proofsMatch } from '../../protocol/auth.ts';
 import { HEADERS, INTERVALS, RUN_PATH, SUBPROTOCOL, type PATIENCE } from '../../protocol/constants.ts';
 import { FAILURES, Failure, type FailureCode } from '../../protocol/failures.ts';
 import { MAX_PAYLOAD, type Connection } from './connection.ts';
@@ -39,13 +39,14 @@ export interface Opened {
 export async function dialAgent({ url, key, ca, at }: RemoteAgent, want?: typeof PATIENCE): Promise<Opened> {
   const audience = audienceOf(url);
   const claim = { audience, key: key.id, time: String(Math.floor(Date.now() / 1000)), nonce: randomBytes(16).toString('hex') };
+  const proofs = bothProofs(key.secret, claim);
   const ws = new WebSocket(new URL(RUN_PATH, url), SUBPROTOCOL, {
     ...(at === undefined ? { agent: sessions } : { createConnection: () => connectTo(at, url, ca) }),
     ca,
     allowPartialTrustChain: true,
     headers: {
       [HEADERS.audience]: audience,
-      authorization: formatAuthorization(claim, stubProof(key.secret, claim)),
+      authorization: formatAuthorization(claim, proofs.stub),
       ...(want && { [HEADERS.want]: want }),
     },
     perMessageDeflate: false,
@@ -64,7 +65,7 @@ export async function dialAgent({ url, key, ca, at }: RemoteAgent, want?: typeof
       patience = Number(headerOf(response, HEADERS.patience)) * 1000 || INTERVALS.opening;
     });
     ws.once('open', () => {
-      if (proofsMatch(proof, agentProof(key.secret, claim.nonce))) resolve({ connection: new SocketConnection(ws, socket), patience });
+      if (proofsMatch(proof, proofs.agent)) resolve({ connection: new SocketConnection(ws, socket), patience });
       else {
         ws.terminate();
         reject(new Failure('unauthorized', `what answers at ${url} does not know the key ${key.id}: it is not the agent`));

@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers';
 import { after, before, suite, test } from 'node:test';
 import { Receiver, Sender } from 'ws';
 import { z } from 'zod';
-import { agentProof, formatAuthorization, stubProof, type Method } from '../../protocol/auth.ts';
+import { agentProof, formatAuthorization, stubProof, type Claim, type Method } from '../../protocol/auth.ts';
 import { exitCodeOf } from '../../protocol/failures.ts';
 import type { StubMessage } from '../../protocol/messages.ts';
 import { decodeAgentMessage, type AgentMessage, type Terminal } from '../../protocol/records.ts';
@@ -86,11 +86,14 @@ suite('over POST', () => {
   });
   after(() => agent.close());
 
+  function newClaim(): Claim {
+    return { audience: '127.0.0.1', key: agent.key.id, time: String(Math.floor(Date.now() / 1000)), nonce: newToken() };
+  }
+
   function post(
     headers: Record<string, string> = {},
-    { signed = 'POST', secret = agent.key.secret, nonce = newToken() }: { signed?: Method; secret?: string; nonce?: string } = {},
+    { signed = 'POST', secret = agent.key.secret, claim = newClaim() }: { signed?: Method; secret?: string; claim?: Claim } = {},
   ): Posted {
-    const claim = { audience: '127.0.0.1', key: agent.key.id, time: String(Math.floor(Date.now() / 1000)), nonce };
     const { hostname, port } = new URL(agent.urls.ws);
     const authorization = formatAuthorization(claim, stubProof(secret, claim, signed));
     const options = { host: hostname, port, path: '/v1/run', method: 'POST', agent: false };
@@ -100,11 +103,11 @@ suite('over POST', () => {
   test('a run gives its stdin, output and exit code back, and the connection is closed although the stub leaves its body open', async () => {
     const front = agent.part('front') ?? 0;
     const before = descriptorsOf(front);
-    const nonce = newToken();
-    const call = post({}, { nonce });
+    const claim = newClaim();
+    const call = post({}, { claim });
     const response = await call.answered();
     assert.equal(response.statusCode, 200);
-    assert.equal(response.headers['mediator-proof'], agentProof(agent.key.secret, nonce));
+    assert.equal(response.headers['mediator-proof'], agentProof(agent.key.secret, claim, 'POST'));
     const stdin = Buffer.alloc(3 * MIB, 'ab\0');
     call.send(startMessage({ script: 'cat' }));
     for (let from = 0; from < stdin.length; from += MIB) call.sendBinary(stdin.subarray(from, from + MIB));

@@ -232,5 +232,5 @@ function switching(request: string): string {
   const key = /^sec-websocket-key: (.*)\r$/im.exec(request)?.[1] ?? '';
   const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
   const lines = ['HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade', 'Sec-WebSocket-Protocol: mediator.v1'];
-  return [...lines, `Sec-WebSocket-Accept: ${accept}`, `Mediator-Proof: ${'0'.repeat(64)}`, '', ''].join('\r\n');
+  return [...lines, `Sec-WebSocket-Accept: ${accept}`, `Mediator-Proof: ${'0'.repeat(32)}`, '', ''].join('\r\n');
 }

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { WebSocket } from 'ws';
-import { agentProof, formatAuthorization, stubProof } from '../../protocol/auth.ts';
+import { agentProof, formatAuthorization, stubProof, type Claim } from '../../protocol/auth.ts';
 import { SUBPROTOCOL } from '../../protocol/constants.ts';
 import type { Start, StubMessage } from '../../protocol/messages.ts';
 import { decodeAgentMessage, type AgentMessage, type Terminal } from '../../protocol/records.ts';
@@ -52,14 +52,19 @@ export function startMessage(fields: Partial<Start> & { script: string }): Start
 
 /** The headers of an upgrade request, without those that every WebSocket has. */
 export function authHeaders(agent: TestAgent, options: DialOptions = {}): Record<string, string> {
-  const { key = agent.key, audience = '127.0.0.1', time = Math.floor(Date.now() / 1000), nonce = newToken() } = options;
-  const claim = { audience, key: key.id, time: String(time), nonce };
+  const { key = agent.key } = options;
+  const claim = claimOf(agent, options);
   const headers: Record<string, string | undefined> = {
-    'mediator-audience': audience,
+    'mediator-audience': claim.audience,
     authorization: formatAuthorization(claim, stubProof(key.secret, claim)),
     ...options.headers,
   };
   return Object.fromEntries(Object.entries(headers).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
+}
+
+function claimOf(agent: TestAgent, options: DialOptions): Claim {
+  const { key = agent.key, audience = '127.0.0.1', time = Math.floor(Date.now() / 1000), nonce = newToken() } = options;
+  return { audience, key: key.id, time: String(time), nonce };
 }
 
 function open(agent: TestAgent, options: DialOptions): WebSocket {
@@ -74,13 +79,13 @@ function open(agent: TestAgent, options: DialOptions): WebSocket {
 
 /** Opens a connection; the agent's proof is verified. Fails if the agent refuses. */
 export async function dial(agent: TestAgent, options: DialOptions = {}): Promise<Call> {
-  const nonce = options.nonce ?? newToken();
-  const ws = open(agent, { ...options, nonce });
+  const claim = claimOf(agent, options);
+  const ws = open(agent, { ...options, time: Number(claim.time), nonce: claim.nonce });
   const call = new Call(ws);
   let proof: string | string[] | undefined;
   ws.once('upgrade', (response) => (proof = response.headers['mediator-proof']));
   await soon('a WebSocket', once(ws, 'open'));
-  assert.equal(proof, agentProof((options.key ?? agent.key).secret, nonce));
+  assert.equal(proof, agentProof((options.key ?? agent.key).secret, claim));
   return call;
 }
 

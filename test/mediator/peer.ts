@@ -10,7 +10,7 @@ import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
-import { agentProof, stubProof } from '../../protocol/auth.ts';
+import { agentProof, stubProof, type Claim } from '../../protocol/auth.ts';
 import { RUN_PATH, SUBPROTOCOL } from '../../protocol/constants.ts';
 import { Inbox } from './inbox.ts';
 import { strangers } from './peer-strangers.ts';
@@ -54,14 +54,14 @@ function meet(socket: Socket): void {
 async function serve(socket: Socket): Promise<void> {
   const inbox = new Inbox(socket);
   const request = await inbox.headers();
-  const { scenario = '', nonce = '' } =
-    /key="(?<scenario>[^"]*)".*nonce="(?<nonce>[^"]*)"/.exec(request.get('authorization') ?? '')?.groups ?? {};
+  const { claim, proof } = claimOf(request);
+  const scenario = claim.key;
   const call = (calls.get(scenario) ?? 0) + 1;
   calls.set(scenario, call);
-  const right = answer(request, nonce);
+  const right = answer(request, claim);
   const stranger = strangers[scenario];
   if (stranger !== undefined) return stranger(socket, right);
-  if (!proven(request)) {
+  if (!proven(request, claim, proof)) {
     socket.end('HTTP/1.1 401 Unauthorized\r\nMediator-Failure: unauthorized\r\n\r\nthe proof is wrong\n');
     return;
   }
@@ -90,9 +90,9 @@ function inChunks(socket: Socket): Line {
   };
 }
 
-function answer(request: Map<string, string>, nonce: string): string {
+function answer(request: Map<string, string>, claim: Claim): string {
   if (request.get('')?.startsWith('POST ') === true) {
-    const proof = `Mediator-Proof: ${agentProof(SECRET, nonce)}`;
+    const proof = `Mediator-Proof: ${agentProof(SECRET, claim, 'POST')}`;
     return ['HTTP/1.1 200 OK', 'Content-Type: application/octet-stream', 'Transfer-Encoding: chunked', proof, '\r\n'].join('\r\n');
   }
   const accept = createHash('sha1')
@@ -104,26 +104,29 @@ function answer(request: Map<string, string>, nonce: string): string {
     'Connection: Upgrade',
     `Sec-WebSocket-Accept: ${accept}`,
     `Sec-WebSocket-Protocol: ${SUBPROTOCOL}`,
-    `Mediator-Proof: ${agentProof(SECRET, nonce)}`,
+    `Mediator-Proof: ${agentProof(SECRET, claim)}`,
     '\r\n',
   ].join('\r\n');
 }
 
-/** Whether the request is what section 1 demands. */
-function proven(request: Map<string, string>): boolean {
-  const match = /^Mediator key="([^"]*)", time="(\d+)", nonce="([0-9a-f]{32})", proof="([0-9a-f]{64})"$/.exec(
+/** What the request claims; empty where it is malformed. */
+function claimOf(request: Map<string, string>): { claim: Claim; proof: string } {
+  const match = /^Mediator key="([^"]*)", time="(\d+)", nonce="([0-9a-f]{32})", proof="([0-9a-f]{32})"$/.exec(
     request.get('authorization') ?? '',
   );
   const [, key = '', time = '', nonce = '', proof = ''] = match ?? [];
-  const audience = request.get('mediator-audience') ?? '';
-  const claim = { audience, key, time, nonce };
+  return { claim: { audience: request.get('mediator-audience') ?? '', key, time, nonce }, proof };
+}
+
+/** Whether the request is what section 1 demands. */
+function proven(request: Map<string, string>, claim: Claim, proof: string): boolean {
   if (request.get('') === `POST ${RUN_PATH} HTTP/1.1`) return proof === stubProof(SECRET, claim, 'POST');
   return (
     request.get('') === `GET ${RUN_PATH} HTTP/1.1` &&
     request.get('sec-websocket-version') === '13' &&
     request.get('sec-websocket-protocol') === SUBPROTOCOL &&
     Buffer.from(request.get('sec-websocket-key') ?? '', 'base64').length === 16 &&
-    Math.abs(Number(time) - Date.now() / 1000) < 300 &&
+    Math.abs(Number(claim.time) - Date.now() / 1000) < 300 &&
     proof === stubProof(SECRET, claim)
   );
 }

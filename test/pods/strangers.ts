@@ -63,7 +63,7 @@ export async function openStranger(answer: Answer, identity?: Identity): Promise
 
 /** Everything right, but for the proof that only the agent can make. */
 export function answerWithoutSecret(request: string, socket: Socket): void {
-  const proof = `Mediator-Proof: ${'0'.repeat(64)}`;
+  const proof = `Mediator-Proof: ${'0'.repeat(32)}`;
   if (request.startsWith('POST')) {
     socket.write(['HTTP/1.1 200 OK', 'Content-Type: application/octet-stream', 'Transfer-Encoding: chunked', proof, '', ''].join('\r\n'));
     return;
