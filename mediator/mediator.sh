@@ -5,8 +5,9 @@
 # printed, and exits with its exit code. Needs bash 4.4 or newer; for wss:// URLs also openssl or curl. Speaks mediator.v1,
 # which protocol/README.md specifies; "section N" below means a section of that file.
 #
-# The file is in the order of a call. bash runs a file as it reads it, so the first half, which ends by main_begin, has all that it
-# takes to send the opening request; the second half is read while the agent works. That takes 3 ms off a call.
+# The file is in the order of a call. bash runs a file while it reads it, so four lines outside of the functions take the call
+# as far as what is above them suffices: main_begin opens the connection, main_request asks for a WebSocket, main_ask sends
+# the request, and main does the rest. What is below is read while the peer works; that takes 4 ms off a call.
 #
 # Conventions: results come back in the variable whose name is the first argument, or in the globals that the comment
 # above a function names. A function that fails returns 1 and leaves PROBLEM_CODE and PROBLEM; only main, die and
@@ -113,10 +114,11 @@ BASE64='ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 # --- globals --------------------------------------------------------------------------------------------------------
 
 # Settings in force, by settings_load; the script or the event, and its arguments, by main.
-URLS=() KEY_ID='' KEY_INNER='' KEY_OUTER='' CALL='' CALL_STATE='' CALL_SIZE=0 CA_PEM='' CA_FILE='' CERT_FILE='' CERT_KEY_FILE='' HOST='' TIMEOUT='' PLAINTEXT='' TRANSPORT='' ENV_NAMES=''
+URLS=() KEY_ID='' SECRET='' KEY_INNER='' KEY_OUTER='' CALL='' CALL_STATE='' CALL_SIZE=0 CA_PEM='' CA_FILE='' CERT_FILE='' CERT_KEY_FILE='' HOST='' TIMEOUT='' PLAINTEXT='' TRANSPORT='' ENV_NAMES=''
 FAIL_MODE='' CONNECT_TIMEOUT=10 SILENCE=30 RESUME_WINDOW=60
 SCRIPT='' EVENT='' SCRIPT_ARGS=() OPTION=''
-WHOLE='' # set when bash has read this file to its end, or the end is meant
+WHOLE=''       # set when bash has read this file to its end, or the end is meant
+INTERRUPTED='' # a signal that came before, when the run might have been started
 
 ERRORS=''                         # a copy of stderr: a signal may come while descriptor 2 is closed for a read
 PROBLEM_CODE=0 PROBLEM=''         # why the last function failed: an exit code, and a line that says what to do
@@ -131,7 +133,7 @@ COPY_KIND='untried' COPY_REPORT='' COPY_PID='' COPY_IN='' COPY_OUT='' COPIED=0
 # The connection: where to, its transport, its descriptors, the process that holds it if there is one.
 URL_SCHEME='' URL_HOST='' URL_PORT='' URL_PATH='' AUDIENCE=''
 PROXY='' PROXY_USER='' PROXY_PASSWORD='' # the HTTP proxy on the way to it, if there is one
-BEGUN='' WIRE_KIND='' WIRE_IN='' WIRE_OUT='' WIRE_PID='' WIRE_READY='' WIRE_ENDED=''
+BEGUN='' WIRE_STAGE='' WIRE_KIND='' WIRE_IN='' WIRE_OUT='' WIRE_PID='' WIRE_READY='' WIRE_ENDED=''
 WIRE_FORMAT='' WIRE_ARGUMENTS=() # what is to be sent
 NONCE='' AUTHORIZATION='' SOCKET_KEY='' WANTED_ACCEPT='' WANTED_PROOF=''
 ASKING='' # names the headers that only --doctor wants
@@ -142,7 +144,7 @@ FRAME_FINAL=0 FRAME_OPCODE=0 FRAME_SIZE=0                      # the header of t
 MESSAGE_OPEN='' MESSAGE_TYPE='' MESSAGE_TEXT='' MESSAGE_SIZE=0 # the current message, over all of its fragments
 
 STDIN_SEGMENTS=('') STDIN_COUNT=0 STDIN_ENDED='' STDIN_LOADED='' STDIN_STREAMED='' # stdin's beginning, split at NUL bytes
-TOKEN='' START_MESSAGE='' ACCEPT_FRAME=0 ACCEPT_BULK=0
+TOKEN='' START_MESSAGE='' ASKED='' ACCEPT_FRAME=0 ACCEPT_BULK=0
 REQUEST_SENT='' RUN_ID='' ACCEPTED='' READING='' LOST_UNTIL='' LOST_PAUSE=1 RECONNECTED=''
 PRINTED_STDOUT=0 PRINTED_STDERR=0
 OUTCOME='' OUTCOME_CODE=0 OUTCOME_STDOUT=0 OUTCOME_STDERR=0 OUTCOME_TEXT=''
@@ -182,13 +184,25 @@ out_verdict() {
 
 # --- main: the first half ---------------------------------------------------------------------------------------------
 
-# Begins the call. The rest of this file follows, and main.
+# Begins the call.
 main_begin() {
   main_shell
   main_words "$@"
   [[ $OPTION != version && $OPTION != help ]] || return 0
   settings_load
   [[ -n $OPTION ]] || wire_begin "${URLS[0]}" || :
+}
+
+# Asks for a WebSocket. Without BEGUN, nothing was begun.
+main_request() {
+  [[ -z $BEGUN ]] || wire_request
+}
+
+# Sends the request, if everything is usual: the agent answers as it should, and stdin is short.
+main_ask() {
+  [[ -z $OPTION ]] || return 0
+  session_compose
+  http_upgrade && [[ -n $STDIN_ENDED ]] && session_ask
 }
 
 # Makes bash behave as this file expects, whatever it was started with.
@@ -216,8 +230,11 @@ main_clean() {
 
 # session_interrupted NAME NUMBER: the end by a signal.
 session_interrupted() {
+  if [[ -n $READING ]]; then
+    [[ -n $WHOLE ]] || { INTERRUPTED="$*" && return; }
+    session_cancel
+  fi
   trap '' INT TERM HUP
-  [[ -z $READING ]] || session_cancel
   out_line "ended by SIG$1${RUN_ID:+; the agent was asked to cancel the run $RUN_ID}"
   exit $((128 + $2))
 }
@@ -308,14 +325,13 @@ settings_event() {
   { ((${#EVENT} <= 100)) && [[ $EVENT != *[[:cntrl:]]* ]]; } || die 78 'the setting MEDIATOR_EVENT is longer than 100 bytes, or not one line'
 }
 
-# Sets KEY_ID, the states KEY_INNER and KEY_OUTER, and what is baked in for crypto_call. The secret leaves the environment of everything started from here.
+# Sets KEY_ID, and what is baked in for it or SECRET, of which wire_request makes the same. The secret leaves the environment of everything started from here.
 settings_key() {
   if [[ -n ${MEDIATOR_KEY:-} ]]; then
     KEY_ID=${MEDIATOR_KEY%%:*}
     { [[ $MEDIATOR_KEY == *:* ]] && bytes_within "$KEY_ID" A-Za-z0-9._- 1 64 && bytes_within "${MEDIATOR_KEY#*:}" A-Za-z0-9_- 32 64; } ||
       die 78 'the setting MEDIATOR_KEY is malformed; set it to ID:SECRET as "mediator-agent keys create" prints it'
-    crypto_key_states "${MEDIATOR_KEY#*:}"
-    CALL=''
+    SECRET=${MEDIATOR_KEY#*:} CALL=''
     unset MEDIATOR_KEY
     return
   fi
@@ -449,125 +465,6 @@ bytes_controls() {
   done
 }
 
-# --- crypto -----------------------------------------------------------------------------------------------------------
-# SHA-256 (FIPS 180-4) and HMAC (RFC 2104). A hash is one arithmetic expression of all rounds: bash then looks up nothing but
-# variables, 0.7 ms a block. Each word is kept twice side by side (DOUBLE): a shift to the right then rotates.
-
-# crypto_random VARIABLE: 128 random bits as hex digits. SRANDOM (bash 5.1) is getrandom(2).
-crypto_random() {
-  local code digits='' byte
-  if [[ -n ${SRANDOM:-} ]]; then
-    printf -v "$1" '%08x%08x%08x%08x' "$SRANDOM" "$SRANDOM" "$SRANDOM" "$SRANDOM"
-  elif [[ -r /dev/urandom ]]; then
-    while ((${#digits} < 32)) && IFS= read -r -d '' -n 1 byte; do
-      printf -v code %d "'$byte"
-      printf -v digits '%s%02x' "$digits" $((code & 255))
-    done </dev/urandom
-    printf -v "$1" %s "$digits"
-  else
-    crypto_scramble "$1"
-  fi
-}
-
-# crypto_scramble VARIABLE: as crypto_random where the system offers no randomness: a hash over what differs between
-# two calls. Unpredictable enough for a name that is never used twice, which is all that a nonce and a token are.
-crypto_scramble() {
-  local hash hex seed
-  printf -v seed '%(%s)T' -1
-  seed+=" $$ $PPID $RANDOM $RANDOM $RANDOM $SECONDS ${EPOCHREALTIME:-} $KEY_INNER $NONCE $TOKEN $TIMER_PID"
-  bytes_hex hex "$seed"
-  crypto_sha256 hash "$SHA256_START" 0 "$hex"
-  printf -v "$1" %s "${hash:0:32}"
-}
-
-# crypto_key_states SECRET: sets KEY_INNER and KEY_OUTER to the states of SHA-256 after the key block of HMAC with either
-# padding. `mediator-agent stub` calls it as well.
-crypto_key_states() {
-  local hex inner='' outer='' at zeros
-  bytes_hex hex "$1"
-  printf -v zeros '%0128d' 0
-  hex=${hex}${zeros:${#hex}}
-  for ((at = 0; at < 128; at += 8)); do
-    printf -v inner '%s%08x' "$inner" $((16#${hex:at:8} ^ 0x36363636))
-    printf -v outer '%s%08x' "$outer" $((16#${hex:at:8} ^ 0x5c5c5c5c))
-  done
-  crypto_sha256_block KEY_INNER "$SHA256_START" "$inner"
-  crypto_sha256_block KEY_OUTER "$SHA256_START" "$outer"
-}
-
-# crypto_proofs STUB AGENT METHOD TIME: both proofs of section 1 for NONCE. They are the halves of one HMAC.
-crypto_proofs() {
-  local hex hash
-  crypto_call "$3"
-  bytes_hex hex "$4"$'\n'"$NONCE"
-  crypto_sha256 hash "$CALL_STATE" "$CALL_SIZE" "$hex"
-  crypto_sha256 hash "$KEY_OUTER" 64 "$hash"
-  printf -v "$1" %s "${hash:0:32}"
-  printf -v "$2" %s "${hash:32}"
-}
-
-# crypto_call METHOD: sets CALL_STATE to the state of the HMAC's inner hash after the lines that are the same in every call,
-# and CALL_SIZE to the bytes that are in it. `mediator-agent stub` bakes the state of one METHOD and AUDIENCE in.
-crypto_call() {
-  local text hex
-  printf -v text '%s\n' "$SUBPROTOCOL" "$1" "$RUN_PATH" "$AUDIENCE" "$KEY_ID"
-  printf -v text '%-*s' $(((${#text} + 63) / 64 * 64)) "$text"
-  CALL_SIZE=$((64 + ${#text}))
-  [[ $CALL != "$1 $AUDIENCE" ]] || return 0
-  bytes_hex hex "$text"
-  crypto_sha256_blocks CALL_STATE "$KEY_INNER" "$hex"
-  CALL="$1 $AUDIENCE"
-}
-
-# crypto_sha256 VARIABLE STATE HASHED HEX: the hash, continued from STATE, in which HASHED bytes are already.
-crypto_sha256() {
-  local rest
-  crypto_pad rest "$3" "$4"
-  crypto_sha256_blocks "$1" "$2" "$rest"
-}
-
-# crypto_pad VARIABLE HASHED HEX: appends a one bit, zeros, and the length in bits of everything, up to a whole block.
-crypto_pad() {
-  printf -v "$1" '%s80%0*x' "$3" $(((238 - ${#3} % 128) % 128 + 16)) $((8 * ($2 + ${#3} / 2)))
-}
-
-# crypto_sha256_blocks VARIABLE STATE HEX: the state after whole blocks.
-crypto_sha256_blocks() {
-  local state=$2 blocks=$3
-  while [[ -n $blocks ]]; do
-    crypto_sha256_block state "$state" "${blocks:0:128}"
-    blocks=${blocks:128}
-  done
-  printf -v "$1" %s "$state"
-}
-
-# crypto_sha256_block VARIABLE STATE BLOCK: the next state. State and block are hex digits, 64 and 128 of them.
-# shellcheck disable=SC2034 # the program uses all of them
-crypto_sha256_block() {
-  local a b c d e f g h w0 w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14 w15
-  [[ -n $SHA256_PROGRAM ]] || crypto_sha256_program
-  ((a = 16#${2:0:8} * DOUBLE, b = 16#${2:8:8} * DOUBLE, c = 16#${2:16:8} * DOUBLE, d = 16#${2:24:8} * DOUBLE))
-  ((e = 16#${2:32:8} * DOUBLE, f = 16#${2:40:8} * DOUBLE, g = 16#${2:48:8} * DOUBLE, h = 16#${2:56:8} * DOUBLE))
-  ((w0 = 16#${3:0:8} * DOUBLE, w1 = 16#${3:8:8} * DOUBLE, w2 = 16#${3:16:8} * DOUBLE, w3 = 16#${3:24:8} * DOUBLE))
-  ((w4 = 16#${3:32:8} * DOUBLE, w5 = 16#${3:40:8} * DOUBLE, w6 = 16#${3:48:8} * DOUBLE, w7 = 16#${3:56:8} * DOUBLE))
-  ((w8 = 16#${3:64:8} * DOUBLE, w9 = 16#${3:72:8} * DOUBLE, w10 = 16#${3:80:8} * DOUBLE, w11 = 16#${3:88:8} * DOUBLE))
-  ((w12 = 16#${3:96:8} * DOUBLE, w13 = 16#${3:104:8} * DOUBLE, w14 = 16#${3:112:8} * DOUBLE, w15 = 16#${3:120:8} * DOUBLE))
-  ((SHA256_PROGRAM))
-  printf -v "$1" %08x%08x%08x%08x%08x%08x%08x%08x \
-    $(((16#${2:0:8} + a) & WORD)) $(((16#${2:8:8} + b) & WORD)) $(((16#${2:16:8} + c) & WORD)) $(((16#${2:24:8} + d) & WORD)) \
-    $(((16#${2:32:8} + e) & WORD)) $(((16#${2:40:8} + f) & WORD)) $(((16#${2:48:8} + g) & WORD)) $(((16#${2:56:8} + h) & WORD))
-}
-
-# Sets SHA256_PROGRAM to all 64 rounds.
-crypto_sha256_program() {
-  local later
-  # shellcheck disable=SC2059 # the tables hold %s for the constants; printf starts over for every 16 of them
-  printf -v SHA256_PROGRAM "$SHA256_ROUNDS" "${SHA256_K[@]:0:16}"
-  # shellcheck disable=SC2059
-  printf -v later "$SHA256_SCHEDULE$SHA256_ROUNDS" "${SHA256_K[@]:16}"
-  SHA256_PROGRAM+=${later}0
-}
-
 # --- timer: interrupts what bash cannot put a time limit on -----------------------------------------------------------
 # read takes -t, but then reads byte by byte, 50 times slower; opening /dev/tcp takes no limit at all. The timer is a
 # process that sends a signal when it was armed and not disarmed in time. The signal makes the read or the connect fail.
@@ -626,15 +523,15 @@ timer_fired() {
 
 # --- wire: the connection, and what is sent ---------------------------------------------------------------------------
 
-# wire_begin URL: opens the connection and sends the request. When that failed, WIRE_IN is empty and PROBLEM says why.
+# wire_begin URL: opens the connection, but for curl, which opens it when it has the request.
 wire_begin() {
-  BEGUN=$1
+  BEGUN=$1 WIRE_STAGE=failed
   url_parse "$1" && wire_choose && proxy_find || return
   case $WIRE_KIND in
-    tcp) tcp_open && http_request ;;
-    openssl) tls_open && http_request ;;
-    curl) curl_open ;;
+    tcp) tcp_open || return ;;
+    openssl) tls_open || return ;;
   esac
+  WIRE_STAGE=open
 }
 
 # Sets WIRE_KIND to the transport for the URL; fails if the settings or the pod do not allow one. What was chosen stays: the
@@ -829,9 +726,7 @@ tls_address() {
 
 # --- transport curl: TLS by curl, frames in the bodies of a POST (section 7) ------------------------------------------
 
-# The proofs come first: curl sends the request as soon as it can.
 curl_open() {
-  http_authorize POST
   wire_start curl_client -D - -X POST -T . -H 'Expect:' -H 'Accept:' -H 'Content-Type: application/octet-stream' -H "Mediator-Audience: $AUDIENCE" \
     ${ASKING:+-H "$ASKING"}
 }
@@ -864,7 +759,143 @@ curl_secrets() {
   [[ -z $ca ]] || options+=(--cacert "$ca" --capath /dev/null/none)
 }
 
+# Tests source this file and call the functions one by one.
+[[ ${BASH_SOURCE[0]:-$0} != "$0" ]] || main_begin "$@"
+
+# --- crypto -----------------------------------------------------------------------------------------------------------
+# SHA-256 (FIPS 180-4) and HMAC (RFC 2104). A hash is one arithmetic expression of all rounds: bash then looks up nothing but
+# variables, 0.7 ms a block. Each word is kept twice side by side (DOUBLE): a shift to the right then rotates.
+
+# crypto_random VARIABLE: 128 random bits as hex digits. SRANDOM (bash 5.1) is getrandom(2).
+crypto_random() {
+  local code digits='' byte
+  if [[ -n ${SRANDOM:-} ]]; then
+    printf -v "$1" '%08x%08x%08x%08x' "$SRANDOM" "$SRANDOM" "$SRANDOM" "$SRANDOM"
+  elif [[ -r /dev/urandom ]]; then
+    while ((${#digits} < 32)) && IFS= read -r -d '' -n 1 byte; do
+      printf -v code %d "'$byte"
+      printf -v digits '%s%02x' "$digits" $((code & 255))
+    done </dev/urandom
+    printf -v "$1" %s "$digits"
+  else
+    crypto_scramble "$1"
+  fi
+}
+
+# crypto_scramble VARIABLE: as crypto_random where the system offers no randomness: a hash over what differs between
+# two calls. Unpredictable enough for a name that is never used twice, which is all that a nonce and a token are.
+crypto_scramble() {
+  local hash hex seed
+  printf -v seed '%(%s)T' -1
+  seed+=" $$ $PPID $RANDOM $RANDOM $RANDOM $SECONDS ${EPOCHREALTIME:-} $SECRET$KEY_INNER $NONCE $TOKEN $TIMER_PID"
+  bytes_hex hex "$seed"
+  crypto_sha256 hash "$SHA256_START" 0 "$hex"
+  printf -v "$1" %s "${hash:0:32}"
+}
+
+# crypto_key_states SECRET: sets KEY_INNER and KEY_OUTER to the states of SHA-256 after the key block of HMAC with either
+# padding. `mediator-agent stub` calls it as well.
+crypto_key_states() {
+  local hex inner='' outer='' at zeros
+  bytes_hex hex "$1"
+  printf -v zeros '%0128d' 0
+  hex=${hex}${zeros:${#hex}}
+  for ((at = 0; at < 128; at += 8)); do
+    printf -v inner '%s%08x' "$inner" $((16#${hex:at:8} ^ 0x36363636))
+    printf -v outer '%s%08x' "$outer" $((16#${hex:at:8} ^ 0x5c5c5c5c))
+  done
+  crypto_sha256_block KEY_INNER "$SHA256_START" "$inner"
+  crypto_sha256_block KEY_OUTER "$SHA256_START" "$outer"
+}
+
+# crypto_proofs STUB AGENT METHOD TIME: both proofs of section 1 for NONCE. They are the halves of one HMAC.
+crypto_proofs() {
+  local hex hash
+  crypto_call "$3"
+  bytes_hex hex "$4"$'\n'"$NONCE"
+  crypto_sha256 hash "$CALL_STATE" "$CALL_SIZE" "$hex"
+  crypto_sha256 hash "$KEY_OUTER" 64 "$hash"
+  printf -v "$1" %s "${hash:0:32}"
+  printf -v "$2" %s "${hash:32}"
+}
+
+# crypto_call METHOD: sets CALL_STATE to the state of the HMAC's inner hash after the lines that are the same in every call,
+# and CALL_SIZE to the bytes that are in it. `mediator-agent stub` bakes the state of one METHOD and AUDIENCE in.
+crypto_call() {
+  local text hex
+  printf -v text '%s\n' "$SUBPROTOCOL" "$1" "$RUN_PATH" "$AUDIENCE" "$KEY_ID"
+  printf -v text '%-*s' $(((${#text} + 63) / 64 * 64)) "$text"
+  CALL_SIZE=$((64 + ${#text}))
+  [[ $CALL != "$1 $AUDIENCE" ]] || return 0
+  bytes_hex hex "$text"
+  crypto_sha256_blocks CALL_STATE "$KEY_INNER" "$hex"
+  CALL="$1 $AUDIENCE"
+}
+
+# crypto_sha256 VARIABLE STATE HASHED HEX: the hash, continued from STATE, in which HASHED bytes are already.
+crypto_sha256() {
+  local rest
+  crypto_pad rest "$3" "$4"
+  crypto_sha256_blocks "$1" "$2" "$rest"
+}
+
+# crypto_pad VARIABLE HASHED HEX: appends a one bit, zeros, and the length in bits of everything, up to a whole block.
+crypto_pad() {
+  printf -v "$1" '%s80%0*x' "$3" $(((238 - ${#3} % 128) % 128 + 16)) $((8 * ($2 + ${#3} / 2)))
+}
+
+# crypto_sha256_blocks VARIABLE STATE HEX: the state after whole blocks.
+crypto_sha256_blocks() {
+  local state=$2 blocks=$3
+  while [[ -n $blocks ]]; do
+    crypto_sha256_block state "$state" "${blocks:0:128}"
+    blocks=${blocks:128}
+  done
+  printf -v "$1" %s "$state"
+}
+
+# crypto_sha256_block VARIABLE STATE BLOCK: the next state. State and block are hex digits, 64 and 128 of them.
+# shellcheck disable=SC2034 # the program uses all of them
+crypto_sha256_block() {
+  local a b c d e f g h w0 w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14 w15
+  [[ -n $SHA256_PROGRAM ]] || crypto_sha256_program
+  ((a = 16#${2:0:8} * DOUBLE, b = 16#${2:8:8} * DOUBLE, c = 16#${2:16:8} * DOUBLE, d = 16#${2:24:8} * DOUBLE))
+  ((e = 16#${2:32:8} * DOUBLE, f = 16#${2:40:8} * DOUBLE, g = 16#${2:48:8} * DOUBLE, h = 16#${2:56:8} * DOUBLE))
+  ((w0 = 16#${3:0:8} * DOUBLE, w1 = 16#${3:8:8} * DOUBLE, w2 = 16#${3:16:8} * DOUBLE, w3 = 16#${3:24:8} * DOUBLE))
+  ((w4 = 16#${3:32:8} * DOUBLE, w5 = 16#${3:40:8} * DOUBLE, w6 = 16#${3:48:8} * DOUBLE, w7 = 16#${3:56:8} * DOUBLE))
+  ((w8 = 16#${3:64:8} * DOUBLE, w9 = 16#${3:72:8} * DOUBLE, w10 = 16#${3:80:8} * DOUBLE, w11 = 16#${3:88:8} * DOUBLE))
+  ((w12 = 16#${3:96:8} * DOUBLE, w13 = 16#${3:104:8} * DOUBLE, w14 = 16#${3:112:8} * DOUBLE, w15 = 16#${3:120:8} * DOUBLE))
+  ((SHA256_PROGRAM))
+  printf -v "$1" %08x%08x%08x%08x%08x%08x%08x%08x \
+    $(((16#${2:0:8} + a) & WORD)) $(((16#${2:8:8} + b) & WORD)) $(((16#${2:16:8} + c) & WORD)) $(((16#${2:24:8} + d) & WORD)) \
+    $(((16#${2:32:8} + e) & WORD)) $(((16#${2:40:8} + f) & WORD)) $(((16#${2:48:8} + g) & WORD)) $(((16#${2:56:8} + h) & WORD))
+}
+
+# Sets SHA256_PROGRAM to all 64 rounds.
+crypto_sha256_program() {
+  local later
+  # shellcheck disable=SC2059 # the tables hold %s for the constants; printf starts over for every 16 of them
+  printf -v SHA256_PROGRAM "$SHA256_ROUNDS" "${SHA256_K[@]:0:16}"
+  # shellcheck disable=SC2059
+  printf -v later "$SHA256_SCHEDULE$SHA256_ROUNDS" "${SHA256_K[@]:16}"
+  SHA256_PROGRAM+=${later}0
+}
+
 # --- the request: section 1 -------------------------------------------------------------------------------------------
+
+# Sends the request over the connection that was opened.
+wire_request() {
+  [[ $WIRE_STAGE == open ]] || return
+  WIRE_STAGE=failed
+  [[ -z $SECRET ]] || { crypto_key_states "$SECRET" && SECRET=''; }
+  if [[ $WIRE_KIND == curl ]]; then
+    http_authorize POST
+    curl_open || return
+  else
+    http_request || : # the answer says why
+  fi
+  WIRE_STAGE=requested
+}
 
 http_request() {
   local host=$URL_HOST key request
@@ -888,32 +919,17 @@ http_authorize() {
   AUTHORIZATION="Mediator key=\"$KEY_ID\", time=\"$now\", nonce=\"$NONCE\", proof=\"$proof\""
 }
 
-# Tests source this file and call the functions one by one.
-[[ ${BASH_SOURCE[0]:-$0} != "$0" ]] || main_begin "$@"
+[[ ${BASH_SOURCE[0]:-$0} != "$0" ]] || main_request
 
 # --- the answer: section 1 --------------------------------------------------------------------------------------------
 
-# wire_connect URL: opens the connection and the WebSocket on it, unless that was begun; both sides are proven when it succeeds.
-wire_connect() {
-  [[ $BEGUN == "$1" ]] || wire_begin "$1" || :
-  BEGUN=''
-  [[ -n $WIRE_IN ]] && http_upgrade && WIRE_READY=1 && return
-  wire_close
-  return 1
-}
-
 # Verifies the answer to the request. What takes time without depending on the peer is done while it works.
 http_upgrade() {
-  ANSWER_STATUS='' WIRE_ENDED=''
+  [[ $WIRE_STAGE == requested ]] || return
+  WIRE_STAGE=answered ANSWER_STATUS='' WIRE_ENDED=''
   [[ $WIRE_KIND == curl ]] || http_expect
   stdin_load
-  http_answer && http_verify && return
-  [[ -z $ANSWER_STATUS && -n $WIRE_ENDED ]] || return 1
-  case $WIRE_KIND in
-    openssl) tls_explain ;;
-    curl) curl_explain ;;
-  esac
-  return 1
+  http_answer && http_verify && WIRE_READY=1
 }
 
 # Sets WANTED_ACCEPT.
@@ -993,7 +1009,7 @@ http_verify() {
 http_refusal() {
   local line code
   if [[ -n $ANSWER_FAILURE ]]; then
-    session_failure code "$ANSWER_FAILURE" "$ANSWER_STATUS"
+    http_failure code "$ANSWER_FAILURE" "$ANSWER_STATUS"
     IFS= read -r -t 5 -n 1024 -u "$WIRE_IN" line 2>&- || :
     fail "$code" "${line:-the agent refused the call: $ANSWER_FAILURE}"
   elif [[ $ANSWER_STATUS == 50[234] ]]; then
@@ -1003,32 +1019,71 @@ http_refusal() {
   fi
 }
 
+# http_failure VARIABLE NAME STATUS: the exit code for a failure (protocol/failures.ts); for one that is newer than
+# this stub, by the HTTP status.
+http_failure() {
+  local found
+  case $2 in
+    invalid-text | request-too-large | stdin-too-large | stdin-incomplete) found=64 ;;
+    slow-down | busy | draining | runner-away | unsettled-script | spool-full) found=75 ;;
+    unauthorized | clock-skew | replayed | origin | not-allowed) found=77 ;;
+    bad-request | not-found | misdirected | upgrade-required | headers-too-large | invalid-message | out-of-order) found=78 ;;
+    unknown-run | internal) found=125 ;;
+    argument-too-long | ambiguous-script | outside-folder | unsafe-script | unapproved-script | missing-interpreter | broken-manifest | cannot-start) found=126 ;;
+    no-such-script | invalid-name) found=127 ;;
+    *)
+      case $3 in
+        401 | 403) found=77 ;;
+        429 | 503) found=75 ;;
+        *) found=78 ;;
+      esac
+      ;;
+  esac
+  printf -v "$1" %s "$found"
+}
+
 # --- SHA-1 ------------------------------------------------------------------------------------------------------------
 SHA1_START='67452301efcdab8998badcfe10325476c3d2e1f0'
-# Five rounds each over the state a to e, %s for constant and word, with the three functions that take turns.
-# shellcheck disable=SC2034 # crypto_sha1_program uses the three by their names
+# Five rounds each over the state a to e, k the constant, %s for the word, with the three functions that take turns; and the
+# schedule of the next sixteen words.
 SHA1_CHOOSE='
-e=(e+(a>>27)+(d^b&(c^d))+%s&0xffffffff)*0x100000001,b>>=2,
-d=(d+(e>>27)+(c^a&(b^c))+%s&0xffffffff)*0x100000001,a>>=2,
-c=(c+(d>>27)+(b^e&(a^b))+%s&0xffffffff)*0x100000001,e>>=2,
-b=(b+(c>>27)+(a^d&(e^a))+%s&0xffffffff)*0x100000001,d>>=2,
-a=(a+(b>>27)+(e^c&(d^e))+%s&0xffffffff)*0x100000001,c>>=2,
+e=(e+(a>>27)+(d^b&(c^d))+k+%s&0xffffffff)*0x100000001,b>>=2,
+d=(d+(e>>27)+(c^a&(b^c))+k+%s&0xffffffff)*0x100000001,a>>=2,
+c=(c+(d>>27)+(b^e&(a^b))+k+%s&0xffffffff)*0x100000001,e>>=2,
+b=(b+(c>>27)+(a^d&(e^a))+k+%s&0xffffffff)*0x100000001,d>>=2,
+a=(a+(b>>27)+(e^c&(d^e))+k+%s&0xffffffff)*0x100000001,c>>=2,
 '
-# shellcheck disable=SC2034
 SHA1_PARITY='
-e=(e+(a>>27)+(b^c^d)+%s&0xffffffff)*0x100000001,b>>=2,
-d=(d+(e>>27)+(a^b^c)+%s&0xffffffff)*0x100000001,a>>=2,
-c=(c+(d>>27)+(e^a^b)+%s&0xffffffff)*0x100000001,e>>=2,
-b=(b+(c>>27)+(d^e^a)+%s&0xffffffff)*0x100000001,d>>=2,
-a=(a+(b>>27)+(c^d^e)+%s&0xffffffff)*0x100000001,c>>=2,
+e=(e+(a>>27)+(b^c^d)+k+%s&0xffffffff)*0x100000001,b>>=2,
+d=(d+(e>>27)+(a^b^c)+k+%s&0xffffffff)*0x100000001,a>>=2,
+c=(c+(d>>27)+(e^a^b)+k+%s&0xffffffff)*0x100000001,e>>=2,
+b=(b+(c>>27)+(d^e^a)+k+%s&0xffffffff)*0x100000001,d>>=2,
+a=(a+(b>>27)+(c^d^e)+k+%s&0xffffffff)*0x100000001,c>>=2,
 '
-# shellcheck disable=SC2034
 SHA1_MAJORITY='
-e=(e+(a>>27)+(b&c|d&(b|c))+%s&0xffffffff)*0x100000001,b>>=2,
-d=(d+(e>>27)+(a&b|c&(a|b))+%s&0xffffffff)*0x100000001,a>>=2,
-c=(c+(d>>27)+(e&a|b&(e|a))+%s&0xffffffff)*0x100000001,e>>=2,
-b=(b+(c>>27)+(d&e|a&(d|e))+%s&0xffffffff)*0x100000001,d>>=2,
-a=(a+(b>>27)+(c&d|e&(c|d))+%s&0xffffffff)*0x100000001,c>>=2,
+e=(e+(a>>27)+(b&c|d&(b|c))+k+%s&0xffffffff)*0x100000001,b>>=2,
+d=(d+(e>>27)+(a&b|c&(a|b))+k+%s&0xffffffff)*0x100000001,a>>=2,
+c=(c+(d>>27)+(e&a|b&(e|a))+k+%s&0xffffffff)*0x100000001,e>>=2,
+b=(b+(c>>27)+(d&e|a&(d|e))+k+%s&0xffffffff)*0x100000001,d>>=2,
+a=(a+(b>>27)+(c&d|e&(c|d))+k+%s&0xffffffff)*0x100000001,c>>=2,
+'
+SHA1_SCHEDULE='
+w0=((w0^w2^w8^w13)>>31&0xffffffff)*0x100000001,
+w1=((w1^w3^w9^w14)>>31&0xffffffff)*0x100000001,
+w2=((w2^w4^w10^w15)>>31&0xffffffff)*0x100000001,
+w3=((w3^w5^w11^w0)>>31&0xffffffff)*0x100000001,
+w4=((w4^w6^w12^w1)>>31&0xffffffff)*0x100000001,
+w5=((w5^w7^w13^w2)>>31&0xffffffff)*0x100000001,
+w6=((w6^w8^w14^w3)>>31&0xffffffff)*0x100000001,
+w7=((w7^w9^w15^w4)>>31&0xffffffff)*0x100000001,
+w8=((w8^w10^w0^w5)>>31&0xffffffff)*0x100000001,
+w9=((w9^w11^w1^w6)>>31&0xffffffff)*0x100000001,
+w10=((w10^w12^w2^w7)>>31&0xffffffff)*0x100000001,
+w11=((w11^w13^w3^w8)>>31&0xffffffff)*0x100000001,
+w12=((w12^w14^w4^w9)>>31&0xffffffff)*0x100000001,
+w13=((w13^w15^w5^w10)>>31&0xffffffff)*0x100000001,
+w14=((w14^w0^w6^w11)>>31&0xffffffff)*0x100000001,
+w15=((w15^w1^w7^w12)>>31&0xffffffff)*0x100000001,
 '
 
 # crypto_sha1 VARIABLE HEX: the SHA-1 of the bytes that HEX spells. RFC 6455 asks for it; nothing depends on its strength.
@@ -1045,7 +1100,7 @@ crypto_sha1() {
 # crypto_sha1_block VARIABLE STATE BLOCK: the next state. State and block are hex digits, 40 and 128 of them.
 # shellcheck disable=SC2034 # the program uses all of them
 crypto_sha1_block() {
-  local a b c d e w0 w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14 w15
+  local a b c d e k w0 w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14 w15
   [[ -n $SHA1_PROGRAM ]] || crypto_sha1_program
   ((a = 16#${2:0:8} * DOUBLE, b = 16#${2:8:8} * DOUBLE, c = 16#${2:16:8} * DOUBLE, d = 16#${2:24:8} * DOUBLE))
   ((e = 16#${2:32:8} * DOUBLE))
@@ -1058,26 +1113,187 @@ crypto_sha1_block() {
     $(((16#${2:16:8} + c) & WORD)) $(((16#${2:24:8} + d) & WORD)) $(((16#${2:32:8} + e) & WORD))
 }
 
-# Sets SHA1_PROGRAM to all 80 rounds.
+# Sets SHA1_PROGRAM to all 80 rounds. Every sixteenth makes the next words first.
 crypto_sha1_program() {
-  local -a words=(w0 w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14 w15) later=()
-  local -a now
-  local at quarter round
-  for ((at = 0; at < 16; at++)); do
-    printf -v "later[at]" '(w%d=((w%d^w%d^w%d^w%d)>>31&0xffffffff)*0x100000001)' \
-      "$at" "$at" $(((at + 2) % 16)) $(((at + 8) % 16)) $(((at + 13) % 16))
-  done
+  local -a words=(w0 w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14 w15) later
+  local rounds quarter constants=(0x5a827999 0x6ed9eba1 0x8f1bbcdc 0xca62c1d6)
+  later=("($SHA1_SCHEDULE w0)" "${words[@]:1}")
   words+=("${later[@]}" "${later[@]}" "${later[@]}" "${later[@]}")
-  for round in SHA1_CHOOSE:0x5a827999 SHA1_PARITY:0x6ed9eba1 SHA1_MAJORITY:0x8f1bbcdc SHA1_PARITY:0xca62c1d6; do
-    now=("${words[@]:0:20}") words=("${words[@]:20}") at=${round%:*}
-    # shellcheck disable=SC2059 # the tables hold %s for constant and word; printf starts over for every five
-    printf -v quarter "${!at}" "${now[@]/#/${round#*:}+}"
-    SHA1_PROGRAM+=$quarter
+  for quarter in 0 1 2 3; do
+    # shellcheck disable=SC2059 # the tables hold %s for the word; printf starts over for every five
+    case $quarter in
+      0) printf -v rounds "$SHA1_CHOOSE" "${words[@]:0:20}" ;;
+      2) printf -v rounds "$SHA1_MAJORITY" "${words[@]:40:20}" ;;
+      *) printf -v rounds "$SHA1_PARITY" "${words[@]:20*quarter:20}" ;;
+    esac
+    SHA1_PROGRAM+="k=${constants[quarter]},$rounds"
   done
   SHA1_PROGRAM+=0
 }
 
+# --- frames: RFC 6455, section 5; what is sent ------------------------------------------------------------------------
+
+# frame_send OPCODE TEXT: one whole message, masked with the key 0 (section 2 says why).
+frame_send() {
+  frame_queue "$1" "$2"
+  wire_flush
+}
+
+# frame_queue OPCODE TEXT: the same, not yet sent.
+frame_queue() {
+  local header
+  frame_header header "$1" "${#2}"
+  wire_queue "$header%s" "$2"
+}
+
+# frame_header VARIABLE OPCODE SIZE: the header of a final frame, as a printf format.
+frame_header() {
+  local size
+  if (($3 < 126)); then
+    printf -v size '\\x%02x' $((128 | $3))
+  elif (($3 < 65536)); then
+    printf -v size '\\xfe\\x%02x\\x%02x' $(($3 >> 8)) $(($3 & 255))
+  else
+    printf -v size '\\xff\\0\\0\\0\\0\\x%02x\\x%02x\\x%02x\\x%02x' $(($3 >> 24)) $(($3 >> 16 & 255)) $(($3 >> 8 & 255)) $(($3 & 255))
+  fi
+  printf -v "$1" '\\x%02x%s\\0\\0\\0\\0' $((128 | $2)) "$size"
+}
+
+# Says that nothing more will be sent, where the transport works better for knowing it: curl reads its input and the
+# agent's answer at the same time only by asking again and again, which takes a whole processor.
+wire_hush() {
+  [[ $WIRE_KIND == curl ]] || return 0
+  wire_mute
+}
+
+# --- stdin ------------------------------------------------------------------------------------------------------------
+
+# Reads the first STDIN_HEAD bytes of stdin, once, into STDIN_SEGMENTS, STDIN_COUNT and STDIN_ENDED. Check Point passes
+# nothing useful on stdin and may leave it open for ever; a terminal is a person, who did not mean to type a ticket.
+stdin_load() {
+  [[ -z $STDIN_LOADED ]] || return 0
+  STDIN_LOADED=1
+  if [[ $HOST == checkpoint || -t 0 ]]; then
+    STDIN_ENDED=1
+    return
+  fi
+  local limit=$((SECONDS + STDIN_PATIENCE))
+  while [[ -z $STDIN_ENDED ]] && ((STDIN_COUNT < STDIN_HEAD && SECONDS < limit)); do
+    stdin_read $((STDIN_HEAD - STDIN_COUNT)) $((limit - SECONDS)) || :
+  done
+}
+
+# stdin_read MOST SECONDS: appends up to MOST bytes to STDIN_SEGMENTS. Fails if none came in time.
+stdin_read() {
+  local text status=0 last=$((${#STDIN_SEGMENTS[@]} - 1))
+  IFS= read -r -t "$2" -d '' -n "$1" text 2>&- || status=$?
+  STDIN_SEGMENTS[last]+=$text
+  ((STDIN_COUNT += ${#text}, 1))
+  if ((status > 128)); then
+    return 1
+  elif ((status > 0)); then
+    STDIN_ENDED=1
+  elif ((${#text} < $1)); then # read stopped at a NUL
+    STDIN_SEGMENTS+=('')
+    ((STDIN_COUNT += 1))
+  fi
+}
+
+# Sends all of stdin and then `end`. A refusal on the way ends the upload: OUTCOME is set then.
+stdin_upload() {
+  local total=$STDIN_COUNT
+  ((STDIN_COUNT == 0)) || stdin_queue "$STDIN_COUNT"
+  [[ -n $STDIN_ENDED ]] || stdin_stream total || return
+  [[ -z $OUTCOME ]] || return 0
+  READING=1 # from here on the run may start, and a signal has to cancel it
+  frame_send "$OPCODE_TEXT" "{\"type\":\"end\",\"stdin\":$total}"
+}
+
+# stdin_queue SIZE: the header of a binary message of SIZE bytes, and what STDIN_SEGMENTS holds; the caller sends the rest.
+stdin_queue() {
+  local header at last=$((${#STDIN_SEGMENTS[@]} - 1))
+  frame_header header "$OPCODE_BINARY" "$1"
+  wire_queue "$header"
+  for ((at = 0; at < last; at++)); do wire_queue '%s\0' "${STDIN_SEGMENTS[at]}"; done
+  wire_queue %s "${STDIN_SEGMENTS[last]}"
+}
+
+# --- session: the request ---------------------------------------------------------------------------------------------
+
+# Sets TOKEN, START_MESSAGE and what the stub accepts.
+session_compose() {
+  local what args='' argument json environment version timeout=''
+  ACCEPT_FRAME=$BASH_FRAME ACCEPT_BULK=0
+  ! copy_possible || ACCEPT_FRAME=$BULK_FRAME ACCEPT_BULK=$BULK_FROM
+  crypto_random TOKEN
+  bytes_json what "${SCRIPT:-$EVENT}"
+  [[ -n $SCRIPT ]] && what="\"script\":$what" || what="\"event\":$what"
+  for argument in "${SCRIPT_ARGS[@]}"; do
+    bytes_json json "$argument"
+    args+=,$json
+  done
+  session_environment environment
+  bytes_json version "$BASH_VERSION"
+  [[ -z $TIMEOUT ]] || timeout=",\"timeout\":$TIMEOUT"
+  START_MESSAGE="{\"type\":\"start\",\"token\":\"$TOKEN\",$what,\"args\":[${args#,}],\"env\":{$environment},\"host\":\"$HOST\"$timeout"
+  START_MESSAGE+=",\"accept\":{\"frame\":$ACCEPT_FRAME,\"bulk\":$ACCEPT_BULK},\"stub\":\"$STUB_VERSION\",\"bash\":$version}"
+  ((${#START_MESSAGE} <= MESSAGE_LIMIT)) || die 64 'the arguments and variables are longer than 1 MiB together; pass them on stdin'
+}
+
+# session_environment VARIABLE: the members of the JSON object of all variables that ENV_NAMES lets through.
+session_environment() {
+  local name pattern json members=''
+  local -a names
+  for pattern in $ENV_NAMES; do
+    [[ $pattern =~ ^[A-Za-z_][A-Za-z0-9_]*\*?$ ]] || die 78 "the setting BAKED_ENV has \"$pattern\", which is neither a name nor a beginning with *"
+    names=("$pattern")
+    [[ $pattern != *\* ]] || eval "names=(\"\${!${pattern%\*}@}\")"
+    for name in "${names[@]}"; do
+      [[ -v $name && ${!name@a} == *x* ]] || continue
+      bytes_json json "${!name}"
+      members+=",\"$name\":$json"
+    done
+  done
+  printf -v "$1" %s "${members#,}"
+}
+
+# Succeeds if it is worth trying: the pipe needs /dev/fd, and busybox's dd is known not to count.
+copy_possible() {
+  [[ -d /dev/fd ]] && hash dd 2>&- || return
+  ! hash busybox 2>&- || [[ ! ${BASH_CMDS[dd]} -ef ${BASH_CMDS[busybox]} ]]
+}
+
+# Sends the request.
+session_ask() {
+  ASKED=1
+  frame_queue "$OPCODE_TEXT" "$START_MESSAGE"
+  stdin_upload && wire_hush && REQUEST_SENT=1
+}
+
+[[ ${BASH_SOURCE[0]:-$0} != "$0" ]] || main_ask
+
 # --- why a connection failed ------------------------------------------------------------------------------------------
+
+# wire_connect URL: opens the connection and the WebSocket on it, as far as that was not done; both sides are proven when it
+# succeeds.
+wire_connect() {
+  [[ $BEGUN == "$1" ]] || wire_begin "$1" || :
+  BEGUN=''
+  wire_request || :
+  http_upgrade || :
+  [[ -z $WIRE_READY ]] || return 0
+  [[ $WIRE_STAGE != answered || -n $ANSWER_STATUS || -z $WIRE_ENDED ]] || wire_explain
+  wire_close
+  return 1
+}
+
+# Leaves the reason why the connection ended before an answer came, where another program knows it.
+wire_explain() {
+  case $WIRE_KIND in
+    openssl) tls_explain ;;
+    curl) curl_explain ;;
+  esac
+}
 
 # Becomes s_client that tells what happens, where else the connection would be.
 tls_aloud() {
@@ -1216,50 +1432,18 @@ wire_pending() {
   [[ -n $WIRE_IN ]] && read -r -t 0 -u "$WIRE_IN"
 }
 
-# Says that nothing more will be sent, where the transport works better for knowing it: curl reads its input and the
-# agent's answer at the same time only by asking again and again, which takes a whole processor.
-wire_hush() {
-  [[ $WIRE_KIND == curl ]] || return 0
-  wire_mute
-}
-
-# Closes the connection after the last frame was written: openssl and curl need a moment to pass it on.
+# Closes the connection after the last frame was written: openssl and curl need a moment to pass it on. The agent's own close
+# frame says that it arrived.
 wire_finish() {
-  local limit=$((SECONDS + 2))
+  local limit=$((SECONDS + 2)) first=''
   wire_hush
   if [[ -n $WIRE_PID ]]; then
-    while ((SECONDS < limit)) && IFS= read -r -t 0.5 -n 4096 -u "$WIRE_IN" _; do :; done
+    while [[ $first != $'\x88' ]] && ((SECONDS < limit)) && IFS= read -r -t 0.5 -n 1 -u "$WIRE_IN" first; do :; done
   fi
   wire_close
 }
 
-# --- frames: RFC 6455, section 5 --------------------------------------------------------------------------------------
-
-# frame_send OPCODE TEXT: one whole message, masked with the key 0 (section 2 says why).
-frame_send() {
-  frame_queue "$1" "$2"
-  wire_flush
-}
-
-# frame_queue OPCODE TEXT: the same, not yet sent.
-frame_queue() {
-  local header
-  frame_header header "$1" "${#2}"
-  wire_queue "$header%s" "$2"
-}
-
-# frame_header VARIABLE OPCODE SIZE: the header of a final frame, as a printf format.
-frame_header() {
-  local size
-  if (($3 < 126)); then
-    printf -v size '\\x%02x' $((128 | $3))
-  elif (($3 < 65536)); then
-    printf -v size '\\xfe\\x%02x\\x%02x' $(($3 >> 8)) $(($3 & 255))
-  else
-    printf -v size '\\xff\\0\\0\\0\\0\\x%02x\\x%02x\\x%02x\\x%02x' $(($3 >> 24)) $(($3 >> 16 & 255)) $(($3 >> 8 & 255)) $(($3 & 255))
-  fi
-  printf -v "$1" '\\x%02x%s\\0\\0\\0\\0' $((128 | $2)) "$size"
-}
+# --- frames: what is read ---------------------------------------------------------------------------------------------
 
 # Reads the next header into FRAME_FINAL, FRAME_OPCODE and FRAME_SIZE. Fails when the connection is lost.
 frame_next() {
@@ -1381,12 +1565,6 @@ copy_try() {
   exec {COPY_REPORT}<> <(:)
 }
 
-# Succeeds if it is worth trying: the pipe needs /dev/fd, and busybox's dd is known not to count.
-copy_possible() {
-  [[ -d /dev/fd ]] && hash dd 2>&- || return
-  ! hash busybox 2>&- || [[ ! ${BASH_CMDS[dd]} -ef ${BASH_CMDS[busybox]} ]]
-}
-
 # --- output of the script ---------------------------------------------------------------------------------------------
 
 # out_text o|e: prints TEXT, a part of the script's stdout or stderr. Where nobody reads stdout any more, nobody wants the run.
@@ -1451,64 +1629,17 @@ out_count() {
   fi
 }
 
-# --- stdin ------------------------------------------------------------------------------------------------------------
+# --- stdin beyond its first bytes -------------------------------------------------------------------------------------
 
-# Reads the first STDIN_HEAD bytes of stdin, once, into STDIN_SEGMENTS, STDIN_COUNT and STDIN_ENDED. Check Point passes
-# nothing useful on stdin and may leave it open for ever; a terminal is a person, who did not mean to type a ticket.
-stdin_load() {
-  [[ -z $STDIN_LOADED ]] || return 0
-  STDIN_LOADED=1
-  if [[ $HOST == checkpoint || -t 0 ]]; then
-    STDIN_ENDED=1
-    return
+# stdin_stream TOTAL: the rest of stdin. Adds to the variable TOTAL.
+stdin_stream() {
+  STDIN_STREAMED=1
+  wire_flush || return
+  if copy_ready; then
+    stdin_blocks "$1"
+  else
+    stdin_bytes "$1"
   fi
-  local limit=$((SECONDS + STDIN_PATIENCE))
-  while [[ -z $STDIN_ENDED ]] && ((STDIN_COUNT < STDIN_HEAD && SECONDS < limit)); do
-    stdin_read $((STDIN_HEAD - STDIN_COUNT)) $((limit - SECONDS)) || :
-  done
-}
-
-# stdin_read MOST SECONDS: appends up to MOST bytes to STDIN_SEGMENTS. Fails if none came in time.
-stdin_read() {
-  local text status=0 last=$((${#STDIN_SEGMENTS[@]} - 1))
-  IFS= read -r -t "$2" -d '' -n "$1" text 2>&- || status=$?
-  STDIN_SEGMENTS[last]+=$text
-  ((STDIN_COUNT += ${#text}, 1))
-  if ((status > 128)); then
-    return 1
-  elif ((status > 0)); then
-    STDIN_ENDED=1
-  elif ((${#text} < $1)); then # read stopped at a NUL
-    STDIN_SEGMENTS+=('')
-    ((STDIN_COUNT += 1))
-  fi
-}
-
-# Uploads all of stdin and then `end`. A refusal on the way ends the upload: OUTCOME is set then.
-stdin_upload() {
-  local total=$STDIN_COUNT
-  ((STDIN_COUNT == 0)) || stdin_queue "$STDIN_COUNT"
-  if [[ -z $STDIN_ENDED ]]; then
-    STDIN_STREAMED=1
-    wire_flush || return
-    if copy_ready; then
-      stdin_blocks total || return
-    else
-      stdin_bytes total || return
-    fi
-  fi
-  [[ -z $OUTCOME ]] || return 0
-  READING=1 # from here on the run may start, and a signal has to cancel it
-  frame_send "$OPCODE_TEXT" "{\"type\":\"end\",\"stdin\":$total}"
-}
-
-# stdin_queue SIZE: the header of a binary message of SIZE bytes, and what STDIN_SEGMENTS holds; the caller sends the rest.
-stdin_queue() {
-  local header at last=$((${#STDIN_SEGMENTS[@]} - 1))
-  frame_header header "$OPCODE_BINARY" "$1"
-  wire_queue "$header"
-  for ((at = 0; at < last; at++)); do wire_queue '%s\0' "${STDIN_SEGMENTS[at]}"; done
-  wire_queue %s "${STDIN_SEGMENTS[last]}"
 }
 
 # stdin_next MOST: replaces STDIN_SEGMENTS by up to MOST further bytes, at least one. Fails at the end of stdin, and when
@@ -1573,47 +1704,9 @@ stdin_heard() {
 
 # Runs SCRIPT with SCRIPT_ARGS, or what EVENT sets off; returns when there is a terminal record.
 session_run() {
-  session_compose
   session_connect
   until session_converse; do session_reconnect; done
   session_acknowledge
-}
-
-# Sets TOKEN, START_MESSAGE and what the stub accepts.
-session_compose() {
-  local what args='' argument json environment version timeout=''
-  ACCEPT_FRAME=$BASH_FRAME ACCEPT_BULK=0
-  ! copy_possible || ACCEPT_FRAME=$BULK_FRAME ACCEPT_BULK=$BULK_FROM
-  crypto_random TOKEN
-  bytes_json what "${SCRIPT:-$EVENT}"
-  [[ -n $SCRIPT ]] && what="\"script\":$what" || what="\"event\":$what"
-  for argument in "${SCRIPT_ARGS[@]}"; do
-    bytes_json json "$argument"
-    args+=,$json
-  done
-  session_environment environment
-  bytes_json version "$BASH_VERSION"
-  [[ -z $TIMEOUT ]] || timeout=",\"timeout\":$TIMEOUT"
-  START_MESSAGE="{\"type\":\"start\",\"token\":\"$TOKEN\",$what,\"args\":[${args#,}],\"env\":{$environment},\"host\":\"$HOST\"$timeout"
-  START_MESSAGE+=",\"accept\":{\"frame\":$ACCEPT_FRAME,\"bulk\":$ACCEPT_BULK},\"stub\":\"$STUB_VERSION\",\"bash\":$version}"
-  ((${#START_MESSAGE} <= MESSAGE_LIMIT)) || die 64 'the arguments and variables are longer than 1 MiB together; pass them on stdin'
-}
-
-# session_environment VARIABLE: the members of the JSON object of all variables that ENV_NAMES lets through.
-session_environment() {
-  local name pattern json members=''
-  local -a names
-  for pattern in $ENV_NAMES; do
-    [[ $pattern =~ ^[A-Za-z_][A-Za-z0-9_]*\*?$ ]] || die 78 "the setting BAKED_ENV has \"$pattern\", which is neither a name nor a beginning with *"
-    names=("$pattern")
-    [[ $pattern != *\* ]] || eval "names=(\"\${!${pattern%\*}@}\")"
-    for name in "${names[@]}"; do
-      [[ -v $name && ${!name@a} == *x* ]] || continue
-      bytes_json json "${!name}"
-      members+=",\"$name\":$json"
-    done
-  done
-  printf -v "$1" %s "${members#,}"
 }
 
 # Connects to the first agent that takes the call; dies if none does. Only absence and overload lead on to the next.
@@ -1629,13 +1722,15 @@ session_connect() {
 # Sends the request, or what is needed to go on with it, and reads until the terminal record. Fails when the connection
 # is lost. An agent that refuses may close before it read everything, so a failed upload is followed by reading, too.
 session_converse() {
-  MESSAGE_OPEN='' MESSAGE_TYPE='' MESSAGE_TEXT='' MESSAGE_SIZE=0 ACCEPTED='' READING=''
-  if [[ -n $RUN_ID || (-n $REQUEST_SENT && -n $STDIN_STREAMED) ]]; then
+  MESSAGE_OPEN='' MESSAGE_TYPE='' MESSAGE_TEXT='' MESSAGE_SIZE=0 ACCEPTED=''
+  if [[ -n $ASKED ]]; then
+    ASKED='' # by main_ask, or by what failed here and is done again
+  elif [[ -n $RUN_ID || (-n $REQUEST_SENT && -n $STDIN_STREAMED) ]]; then
     READING=1
     session_resume && wire_hush
   else
-    frame_queue "$OPCODE_TEXT" "$START_MESSAGE"
-    stdin_upload && wire_hush && REQUEST_SENT=1
+    session_ask
+    ASKED=''
   fi
   while [[ -z $OUTCOME ]]; do session_next || return; done
   session_believe
@@ -1856,29 +1951,6 @@ session_exit() {
   exit $((OUTCOME_CODE == 0 ? 125 : OUTCOME_CODE))
 }
 
-# session_failure VARIABLE NAME STATUS: the exit code for a failure (protocol/failures.ts); for one that is newer than
-# this stub, by the HTTP status.
-session_failure() {
-  local found
-  case $2 in
-    invalid-text | request-too-large | stdin-too-large | stdin-incomplete) found=64 ;;
-    slow-down | busy | draining | runner-away | unsettled-script | spool-full) found=75 ;;
-    unauthorized | clock-skew | replayed | origin | not-allowed) found=77 ;;
-    bad-request | not-found | misdirected | upgrade-required | headers-too-large | invalid-message | out-of-order) found=78 ;;
-    unknown-run | internal) found=125 ;;
-    argument-too-long | ambiguous-script | outside-folder | unsafe-script | unapproved-script | missing-interpreter | broken-manifest | cannot-start) found=126 ;;
-    no-such-script | invalid-name) found=127 ;;
-    *)
-      case $3 in
-        401 | 403) found=77 ;;
-        429 | 503) found=75 ;;
-        *) found=78 ;;
-      esac
-      ;;
-  esac
-  printf -v "$1" %s "$found"
-}
-
 # --- doctor -----------------------------------------------------------------------------------------------------------
 
 # Prints one line for each thing that a call depends on, and ends with the exit code that a call would give.
@@ -2035,6 +2107,8 @@ main() {
     help) main_help ;;
     doctor) doctor ;;
   esac
+  # shellcheck disable=SC2086 # NAME and NUMBER
+  [[ -z $INTERRUPTED ]] || session_interrupted $INTERRUPTED
   session_run
   session_exit
 }
