@@ -14,6 +14,10 @@
 # session_interrupted exit. All text is bytes, so ${#text} counts bytes, and no variable holds a NUL.
 LC_ALL=C
 
+# A file that was cut, while it was copied into the pod for instance, is never a success.
+CUT='this file is not complete; make a new stub'
+[[ ${BASH_SOURCE[0]:-$0} != "$0" ]] || trap 'printf "mediator: %s\n" "$CUT" >&2 && exit 78' EXIT
+
 # Settings: `mediator-agent stub` fills them in. The environment overrides them; --help lists how.
 # >>> settings
 BAKED_URL=''
@@ -117,8 +121,8 @@ BASE64='ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 URLS=() KEY_ID='' SECRET='' KEY_INNER='' KEY_OUTER='' CALL='' CALL_STATE='' CALL_SIZE=0 CA_PEM='' CA_FILE='' CERT_FILE='' CERT_KEY_FILE='' HOST='' TIMEOUT='' PLAINTEXT='' TRANSPORT='' ENV_NAMES=''
 FAIL_MODE='' CONNECT_TIMEOUT=10 SILENCE=30 RESUME_WINDOW=60
 SCRIPT='' EVENT='' SCRIPT_ARGS=() OPTION=''
-WHOLE=''       # set when bash has read this file to its end, or the end is meant
-INTERRUPTED='' # a signal that came before, when the run might have been started
+PARTIAL=''     # set from main_begin on, until bash has read this file to its end
+INTERRUPTED='' # a signal that came meanwhile, when the run might have been started
 
 ERRORS=''                         # a copy of stderr: a signal may come while descriptor 2 is closed for a read
 PROBLEM_CODE=0 PROBLEM=''         # why the last function failed: an exit code, and a line that says what to do
@@ -165,7 +169,7 @@ fail() {
 
 # die CODE TEXT: the end, when no run has an outcome.
 die() {
-  WHOLE=1
+  PARTIAL=''
   out_line "$2"
   out_verdict "$2" && exit 0
   exit "$1"
@@ -186,6 +190,7 @@ out_verdict() {
 
 # Begins the call.
 main_begin() {
+  PARTIAL=1
   main_shell
   main_words "$@"
   [[ $OPTION != version && $OPTION != help ]] || return 0
@@ -198,15 +203,17 @@ main_request() {
   [[ -z $BEGUN ]] || wire_request
 }
 
-# Sends the request, if everything is usual: the agent answers as it should, and stdin is short.
+# Sends the request, if everything is usual: the agent answers as it should, and stdin is short. Where this file comes by stdin
+# (bash -s), stdin is not for the script, and the rest of it is read first.
 main_ask() {
-  [[ -z $OPTION ]] || return 0
+  [[ -z $OPTION && $- != *s* ]] || return 0
   session_compose
   http_upgrade && [[ -n $STDIN_ENDED ]] && session_ask
 }
 
 # Makes bash behave as this file expects, whatever it was started with.
 main_shell() {
+  trap main_clean EXIT
   IFS=$' \t\n'
   set +eu +o posix -o noglob
   shopt -u nocasematch xpg_echo
@@ -217,7 +224,6 @@ main_shell() {
   trap 'session_interrupted INT 2' INT
   trap 'session_interrupted TERM 15' TERM
   trap 'session_interrupted HUP 1' HUP
-  trap main_clean EXIT
 }
 
 # Leaves nothing behind, however the stub ends.
@@ -225,13 +231,13 @@ main_clean() {
   local status=$?
   [[ -z $COPY_PID ]] || { kill -KILL "$COPY_PID" && wait "$COPY_PID"; } 2>&-
   wire_close
-  [[ -n $WHOLE ]] || ((status != 0)) || die 78 'this file is not complete; make a new stub with "mediator-agent stub"'
+  [[ -z $PARTIAL ]] || ((status != 0)) || die 78 "$CUT"
 }
 
 # session_interrupted NAME NUMBER: the end by a signal.
 session_interrupted() {
   if [[ -n $READING ]]; then
-    [[ -n $WHOLE ]] || { INTERRUPTED="$*" && return; }
+    [[ -z $PARTIAL ]] || { INTERRUPTED="$*" && return; }
     session_cancel
   fi
   trap '' INT TERM HUP
@@ -1704,6 +1710,7 @@ stdin_heard() {
 
 # Runs SCRIPT with SCRIPT_ARGS, or what EVENT sets off; returns when there is a terminal record.
 session_run() {
+  [[ -n $START_MESSAGE ]] || session_compose
   session_connect
   until session_converse; do session_reconnect; done
   session_acknowledge
@@ -2101,7 +2108,7 @@ doctor_since() {
 
 # Does what an option asks for, or ends the call as its script ended.
 main() {
-  WHOLE=1
+  PARTIAL=''
   case $OPTION in
     version) main_print "mediator $STUB_VERSION ($SUBPROTOCOL, bash $BASH_VERSION)" ;;
     help) main_help ;;

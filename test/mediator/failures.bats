@@ -11,7 +11,7 @@ setup() {
   local line code count=0
   while IFS= read -r line; do
     [[ $line =~ ^\ +\'?([a-z-]+)\'?:\ \{\ exit:\ ([0-9]+) ]] || continue
-    session_failure code "${BASH_REMATCH[1]}" 0
+    http_failure code "${BASH_REMATCH[1]}" 0
     echo "${BASH_REMATCH[1]}: $code, not ${BASH_REMATCH[2]}"
     [ "$code" = "${BASH_REMATCH[2]}" ]
     count=$((count + 1))

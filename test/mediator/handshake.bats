@@ -81,3 +81,17 @@ ends() {
   MEDIATOR_URL="$MEDIATOR_URL ws://127.0.0.1:1" run --separate-stderr bash "$STUB" </dev/null
   [ "$status" = 77 ]
 }
+
+@test "a stub that was cut anywhere is no success, and says so" {
+  local whole line cut=0
+  peer_settings echo
+  mapfile -t whole <"$STUB"
+  for ((line = 30; line < ${#whole[@]} - 1; line += 20)); do
+    while [[ ${whole[line - 1]} != '}' && ${whole[line - 1]} != '[['* ]]; do line=$((line + 1)); done
+    printf '%s\n' "${whole[@]:0:line}" >"$BATS_TEST_TMPDIR/cut.sh"
+    run --separate-stderr bash "$BATS_TEST_TMPDIR/cut.sh" </dev/null
+    [ "$status:$output:$stderr" = '78::mediator: this file is not complete; make a new stub' ]
+    cut=$((cut + 1))
+  done
+  [ "$cut" -gt 50 ]
+}

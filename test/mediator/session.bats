@@ -33,6 +33,14 @@ echoes_alone() {
   PATH='' "$BASH" "$STUB" <"$1" >"$out" && same "$out" "$1"
 }
 
+@test "a stub that bash reads from stdin sends nothing of itself as the stdin of the script" {
+  peer_settings echo
+  run --separate-stderr bash -s -- an-argument <"$STUB"
+  [ "$status:$output:$stderr" = 0:: ]
+  run --separate-stderr bash < <(cat "$STUB")
+  [ "$status:$output:$stderr" = 0:: ]
+}
+
 @test "stdin arrives byte for byte at every size around a border" {
   local size
   for size in 0 1 4095 4096 4097 69632 69633; do
