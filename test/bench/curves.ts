@@ -1,6 +1,6 @@
 /**
- * npm run bench:curves [-- --quick]: how time, rate and memory change with size. Writes a plot and its figures for each into test/bench/plots/.
- * Every curve says beforehand which shape it should have.
+ * npm run bench:curves [-- --quick]: how time, rate and memory change with size. Writes a plot of each into test/bench/plots/, and prints its figures.
+ * Every plot says which shape was expected before it was measured.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -9,12 +9,14 @@ import { prepareAgent, type TestAgent } from '../helpers/agent.ts';
 import { residentBytes } from '../helpers/processes.ts';
 import { addScripts, idleAgent, multiplyRuns } from './flatness.ts';
 import { invocation, rateOf, type Call } from './load.ts';
-import { drawPlot, type Plot, type Series } from './plot.ts';
+import { drawPlot, type Plot } from './plot.ts';
 import { quantile } from './statistics.ts';
 import { Workplace } from './workplace.ts';
 
 const PLOTS = path.join(import.meta.dirname, 'plots');
 const MIB = 1024 * 1024;
+const PARTS = ['front', 'runner', 'keeper'] as const;
+const MEMORY = 'Memory of front, runner and keeper';
 const { values } = parseArgs({ options: { quick: { type: 'boolean' } } });
 const quick = values.quick === true;
 
@@ -26,55 +28,75 @@ await pastRuns();
 await stdin();
 await stdout();
 
-/** Expected: the rate rises to what the cores can do and stays there; from then on a call waits in proportion to how many there are. */
+/** A plot's points for one line each. */
+type Lines = Record<string, [number, number][]>;
+
 async function concurrency(): Promise<void> {
   const agent = await running({ limits: { concurrency: 512 } });
-  const [p50, p99, rates]: [number, number][][] = [[], [], []];
+  const [times, rates, memory]: Lines[] = [{ p50: [], p99: [] }, { 'runs/s': [] }, { highest: [] }];
   for (const count of quick ? [1, 32, 500] : [1, 2, 4, 8, 16, 32, 64, 128, 256, 500]) {
-    const times: number[] = [];
-    const rate = await rateOf(timed(invocation(agent, 'true'), times), count, quick ? 2 : 8);
-    p50?.push([count, quantile(times, 0.5)]);
-    p99?.push([count, quantile(times, 0.99)]);
-    rates?.push([count, rate]);
+    const taken: number[] = [];
+    const highest = await highestWhile(agent, async () => {
+      rates?.['runs/s']?.push([count, await rateOf(timed(invocation(agent, 'true'), taken), count, quick ? 2 : 6)]);
+    });
+    addTimes(times, count, taken);
+    memory?.highest?.push([count, highest]);
   }
   await agent.close();
   const x = { label: 'calls at once', log: true };
-  write('concurrency-time', { title: 'Time of a call', x, y: { label: 'ms', log: true }, series: named({ p50, p99 }) });
-  write('concurrency-rate', { title: 'Runs a second', x, y: { label: 'runs/s', log: false }, series: named({ 'runs/s': rates }) });
+  const waits = 'flat up to the number of cores, then linear: a call waits for those before it';
+  write('concurrency-time', { title: 'Time of a call', expected: waits, x, y: { label: 'ms', log: true } }, times);
+  const full = 'rises to what the cores can do, and stays there';
+  write('concurrency-rate', { title: 'Runs a second', expected: full, x, y: { label: 'runs/s', log: false } }, rates);
+  const each = 'linear with calls at once, well below 1 MiB each';
+  write('concurrency-memory', { title: MEMORY, expected: each, x, y: { label: 'MiB', log: false } }, memory);
 }
 
-/** Expected: flat. */
-async function scripts(): Promise<void> {
-  const [p50, p99]: [number, number][][] = [[], []];
-  for (const count of quick ? [1, 1000] : [1, 10, 100, 1000, 10_000]) {
-    const agent = await idleAgent(place);
+function scripts(): Promise<void> {
+  const counts = quick ? [1, 1000] : [1, 10, 100, 1000, 10_000];
+  return collection('scripts', 'scripts in the folder', counts, async (agent, count) => {
     addScripts(agent, count);
     await agent.start();
-    await sample(agent, count, { p50, p99 });
-    await agent.stop();
-  }
-  const x = { label: 'scripts in the folder', log: true };
-  write('scripts', { title: 'Time of a call', x, y: { label: 'ms', log: false }, series: named({ p50, p99 }) });
+  });
 }
 
-/** Expected: flat. */
-async function pastRuns(): Promise<void> {
-  const [p50, p99]: [number, number][][] = [[], []];
-  for (const count of quick ? [1, 100_000] : [1, 1000, 10_000, 100_000, 1_000_000]) {
-    const agent = await idleAgent(place);
+function pastRuns(): Promise<void> {
+  const counts = quick ? [1, 100_000] : [1, 1000, 10_000, 100_000, 1_000_000];
+  return collection('past-runs', 'runs in the journal', counts, async (agent, count) => {
     await agent.start();
     await invocation(agent, 'true')();
     await agent.stop();
     if (count > 1) multiplyRuns(path.join(agent.state, 'journal.db'), count);
     await agent.start();
-    await sample(agent, count, { p50, p99 });
-    await agent.stop();
-  }
-  const x = { label: 'runs in the journal', log: true };
-  write('past-runs', { title: 'Time of a call', x, y: { label: 'ms', log: false }, series: named({ p50, p99 }) });
+  });
 }
 
-/** Expected: flat while a call's own cost prevails, then linear; memory flat. */
+/** A call to an agent that has much of something. */
+async function collection(
+  name: string,
+  label: string,
+  counts: number[],
+  start: (agent: TestAgent, count: number) => Promise<void>,
+): Promise<void> {
+  const [times, memory]: Lines[] = [{ p50: [], p99: [] }, { highest: [] }];
+  for (const count of counts) {
+    const agent = await idleAgent(place);
+    await start(agent, count);
+    const call = invocation(agent, 'true');
+    const taken: number[] = [];
+    for (let round = 0; round < 30; round += 1) await call();
+    const highest = await highestWhile(agent, async () => {
+      for (let round = 0; round < (quick ? 60 : 300); round += 1) await timed(call, taken)();
+    });
+    addTimes(times, count, taken);
+    memory?.highest?.push([count, highest]);
+    await agent.stop();
+  }
+  const x = { label, log: true };
+  write(`${name}-time`, { title: 'Time of a call', expected: 'flat', x, y: { label: 'ms', log: false } }, times);
+  write(`${name}-memory`, { title: MEMORY, expected: 'flat', x, y: { label: 'MiB', log: false } }, memory);
+}
+
 async function stdin(): Promise<void> {
   const agent = await running({});
   agent.script('swallow', '#!/bin/sh\nexec cat >/dev/null\n');
@@ -84,7 +106,6 @@ async function stdin(): Promise<void> {
   });
 }
 
-/** Expected: flat while a call's own cost prevails, then linear; memory flat. */
 async function stdout(): Promise<void> {
   const agent = await running({ defaults: { 'output-limit': '2GiB' } });
   agent.script('print', '#!/bin/sh\nexec head -c "$1" /dev/zero\n');
@@ -94,23 +115,22 @@ async function stdout(): Promise<void> {
 }
 
 async function sizes(name: string, agent: TestAgent, list: number[], callOf: (mebibytes: number) => Call): Promise<void> {
-  const [time, memory]: [number, number][][] = [[], []];
+  const [time, memory]: Lines[] = [{ p50: [] }, { highest: [] }];
   for (const mebibytes of list) {
     const call = callOf(mebibytes);
     await call();
-    const before = resident(agent);
-    let highest = before;
-    const timer = setInterval(() => (highest = Math.max(highest, resident(agent))), 20);
-    const times: number[] = [];
-    for (let round = 0; round < (mebibytes > 20 ? 3 : 15); round += 1) await timed(call, times)();
-    clearInterval(timer);
-    time?.push([mebibytes, quantile(times, 0.5)]);
-    memory?.push([mebibytes, Math.max(highest - before, 0) / MIB]);
+    const taken: number[] = [];
+    const highest = await highestWhile(agent, async () => {
+      for (let round = 0; round < (mebibytes > 20 ? 3 : 15); round += 1) await timed(call, taken)();
+    });
+    time?.p50?.push([mebibytes, quantile(taken, 0.5)]);
+    memory?.highest?.push([mebibytes, highest]);
   }
   await agent.close();
   const x = { label: `MiB of ${name}`, log: true };
-  write(`${name}-time`, { title: 'Time of a call', x, y: { label: 'ms', log: true }, series: named({ p50: time }) });
-  write(`${name}-memory`, { title: 'Growth of front and runner', x, y: { label: 'MiB', log: false }, series: named({ growth: memory }) });
+  const bytes = 'flat as long as the call itself takes longer than its bytes, then linear';
+  write(`${name}-time`, { title: 'Time of a call', expected: bytes, x, y: { label: 'ms', log: true } }, time);
+  write(`${name}-memory`, { title: MEMORY, expected: 'flat: nothing is held', x, y: { label: 'MiB', log: false } }, memory);
 }
 
 async function running(settings: Record<string, unknown>): Promise<TestAgent> {
@@ -118,19 +138,6 @@ async function running(settings: Record<string, unknown>): Promise<TestAgent> {
   agent.script('true', '#!/bin/true\n');
   await agent.start();
   return agent;
-}
-
-async function sample(
-  agent: TestAgent,
-  at: number,
-  { p50, p99 }: { p50: [number, number][] | undefined; p99: [number, number][] | undefined },
-): Promise<void> {
-  const times: number[] = [];
-  const call = invocation(agent, 'true');
-  for (let round = 0; round < 30; round += 1) await call();
-  for (let round = 0; round < (quick ? 60 : 300); round += 1) await timed(call, times)();
-  p50?.push([at, quantile(times, 0.5)]);
-  p99?.push([at, quantile(times, 0.99)]);
 }
 
 function timed(call: Call, times: number[]): Call {
@@ -141,21 +148,30 @@ function timed(call: Call, times: number[]): Call {
   };
 }
 
-function resident(agent: TestAgent): number {
-  return (['front', 'runner'] as const)
-    .map((part) => agent.part(part))
-    .reduce<number>((sum, pid) => sum + (pid === undefined ? 0 : residentBytes(pid)), 0);
+function addTimes(lines: Lines | undefined, at: number, taken: number[]): void {
+  lines?.p50?.push([at, quantile(taken, 0.5)]);
+  lines?.p99?.push([at, quantile(taken, 0.99)]);
 }
 
-function named(lines: Record<string, [number, number][] | undefined>): Series[] {
-  return Object.entries(lines).map(([name, points]) => ({ name, points: points ?? [] }));
+/** The most memory that the agent had during the work, in MiB. */
+async function highestWhile(agent: TestAgent, work: () => Promise<void>): Promise<number> {
+  const pids = PARTS.map((part) => agent.part(part)).filter((pid) => pid !== undefined);
+  const resident = (): number => pids.reduce((sum, pid) => sum + residentBytes(pid), 0);
+  let highest = resident();
+  const timer = setInterval(() => (highest = Math.max(highest, resident())), 20);
+  try {
+    await work();
+  } finally {
+    clearInterval(timer);
+  }
+  return Math.max(highest, resident()) / MIB;
 }
 
-function write(name: string, plot: Plot): void {
-  writeFileSync(path.join(PLOTS, `${name}.svg`), drawPlot(plot));
-  for (const { name: series, points } of plot.series) {
-    console.log(
-      `${name}, ${series} in ${plot.y.label}: ${points.map(([x, y]) => `${Number(x.toPrecision(3))}: ${Number(y.toPrecision(3))}`).join(', ')}`,
-    );
+function write(name: string, plot: Omit<Plot, 'series'>, lines: Lines = {}): void {
+  const series = Object.entries(lines).map(([label, points]) => ({ name: label, points }));
+  writeFileSync(path.join(PLOTS, `${name}.svg`), drawPlot({ ...plot, series }));
+  for (const { name: label, points } of series) {
+    const figures = points.map(([x, y]) => `${Number(x.toPrecision(3))}: ${Number(y.toPrecision(3))}`);
+    console.log(`${name}, ${label} in ${plot.y.label}: ${figures.join(', ')}`);
   }
 }

@@ -8,15 +8,19 @@ export interface Series {
 
 export interface Plot {
   title: string;
+  /** The shape that it should have. */
+  expected: string;
   x: { label: string; log: boolean };
   y: { label: string; log: boolean };
   series: readonly Series[];
 }
 
-const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [640, 360, 72, 150, 40, 52];
+const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [640, 370, 72, 150, 62, 52];
+/** Height of a line of text. */
+const LINE = 14;
 const COLOURS = ['#2f6fde', '#d9622b', '#2f9e5b', '#8e4ec6'];
 
-export function drawPlot({ title, x, y, series }: Plot): string {
+export function drawPlot({ title, expected, x, y, series }: Plot): string {
   const all = series.flatMap(({ points }) => points);
   const across = axis(
     all.map(([value]) => value),
@@ -24,21 +28,14 @@ export function drawPlot({ title, x, y, series }: Plot): string {
     [LEFT, WIDTH - RIGHT],
   );
   const up = axis([...all.map(([, value]) => value), ...(y.log ? [] : [0])], y.log, [HEIGHT - BOTTOM, TOP]);
+  const labels = spread(series.map(({ points }) => up.place(points.at(-1)?.[1] ?? 0)));
   const lines = series.flatMap(({ name, points }, index) => {
     const colour = COLOURS[index % COLOURS.length] ?? '#888';
     const places = points.map(([a, b]) => `${across.place(a).toFixed(1)},${up.place(b).toFixed(1)}`);
-    const last = points.at(-1);
     return [
       `<polyline points="${places.join(' ')}" fill="none" stroke="${colour}" stroke-width="2"/>`,
       ...places.map((place) => `<circle cx="${place.replace(',', '" cy="')}" r="3" fill="${colour}"/>`),
-      last === undefined
-        ? ''
-        : text(
-            WIDTH - RIGHT + 10,
-            up.place(last[1]) + 4 + 14 * crowding(series, index, up.place),
-            name,
-            `fill="${colour}" text-anchor="start"`,
-          ),
+      text(WIDTH - RIGHT + 10, (labels[index] ?? 0) + 4, name, `style="fill:${colour}" text-anchor="start"`),
     ];
   });
   const marks = [
@@ -52,6 +49,7 @@ export function drawPlot({ title, x, y, series }: Plot): string {
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="system-ui, sans-serif" font-size="12">`,
     '<style>text{fill:#555}@media(prefers-color-scheme:dark){text{fill:#bbb}}</style>',
     text(LEFT, 22, title, 'font-size="15" text-anchor="start"'),
+    text(LEFT, 40, `expected: ${expected}`, 'text-anchor="start"'),
     ...marks,
     ...lines,
     text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, x.label),
@@ -85,10 +83,15 @@ function tens(values: number[]): number[] {
   return Array.from({ length: Math.ceil(high / step) + 1 }, (_, index) => index * step);
 }
 
-/** How many lines before this one end at the same height. */
-function crowding(series: readonly Series[], index: number, place: (value: number) => number): number {
-  const end = (one: Series | undefined): number => place(one?.points.at(-1)?.[1] ?? 0);
-  return series.slice(0, index).filter((other) => Math.abs(end(other) - end(series[index])) < 12).length;
+/** Heights of labels, as near to those given as they fit below each other. */
+function spread(heights: readonly number[]): number[] {
+  const placed = [...heights];
+  let below = -Infinity;
+  for (const [height, index] of heights.map((own, at) => [own, at] as const).toSorted(([a], [b]) => a - b)) {
+    below = Math.max(height, below + LINE);
+    placed[index] = below;
+  }
+  return placed;
 }
 
 function text(x: number, y: number, content: string, attributes = 'text-anchor="middle"'): string {

@@ -6,14 +6,19 @@ export function printResult(name: RowName, result: Result | undefined): void {
   console.error(result === undefined ? `${name}: skipped, what it is compared with is not there` : `${name}: ${describe(result)}`);
 }
 
-export function printTable(results: Result[]): void {
+/** In Markdown, with the machine below it. */
+export function tableOf(results: readonly Result[]): string {
   const rows = results.map((result) => {
     const { what, goal, better } = ROWS[result.name];
-    return [result.name, what, `${better === 'lower' ? '≤' : '≥'} ${goal}`, describe(result), meets(result) ? 'met' : 'MISSED'];
+    return [`\`${result.name}\``, what, `${better === 'lower' ? '≤' : '≥'} ${goal}`, describe(result), meets(result) ? 'met' : 'MISSED'];
   });
   const table = [['row', 'what', 'goal', 'measured', ''], ['---', '---', '---', '---', '---'], ...rows];
-  console.log(`\nNode ${process.version}, ${availableParallelism()} cores, ${cpus()[0]?.model.trim() ?? 'unknown processor'}\n`);
-  for (const cells of table) console.log(`| ${cells.join(' | ')} |`);
+  const machine = `Node ${process.version}, ${availableParallelism()} cores, ${cpus()[0]?.model.trim() ?? 'unknown processor'}`;
+  return [
+    ...table.map((cells) => `| ${cells.join(' | ')} |`),
+    '',
+    `Medians, quartiles of the ratio within a round, and both sides. ${machine}.`,
+  ].join('\n');
 }
 
 function describe({ name, value, low, high, ours, theirs }: Result): string {
