@@ -43,9 +43,8 @@ const AgentYaml = z.strictObject({
     .optional(),
   keys: z.string().default('keys.yaml'),
   scripts: z.string().default('scripts'),
-  /** Scripts run only once somebody has approved their bytes and their manifest's. */
   'require-approval': z.boolean('must be true or false').default(false),
-  /** Written by `scripts approve`. Whoever may write it may approve. */
+  /** Where `scripts approve` writes the hashes that may run. */
   approvals: z.string().default('approvals.json'),
   state: z.string().default('state'),
   socket: z.string().default('state/runner.sock'),
@@ -144,10 +143,7 @@ function crossCheck(config: Config): [field: string, message: string][] {
     problems.push(['socket', `${config.socket} is longer than ${SOCKET_PATH_MAX} bytes, the limit of Linux; name a shorter path`]);
   }
   if (Buffer.byteLength(config.state) > SOCKET_PATH_MAX - '/keeper.sock'.length) {
-    problems.push([
-      'state',
-      `${config.state} is too long for a socket in it (${SOCKET_PATH_MAX} bytes, the limit of Linux); name a shorter path`,
-    ]);
+    problems.push(['state', `${config.state} is too long for a socket in it (${SOCKET_PATH_MAX} bytes); name a shorter path`]);
   }
   return problems;
 }

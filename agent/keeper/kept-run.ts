@@ -1,6 +1,8 @@
 /** A run as the keeper has it: what it was told, how far its output is in the spool, and how it ended. */
 import path from 'node:path';
 import type { Stream } from '../../protocol/records.ts';
+import { patternsOf } from './masking.ts';
+import { MasksFile } from './masks-file.ts';
 import type { EndOrder, Ended, Kept, StartOrder } from './messages.ts';
 import { SpoolFile } from './spool-file.ts';
 
@@ -9,17 +11,20 @@ export class KeptRun {
   readonly folder: string;
   readonly memo: string;
   readonly #files: Record<Stream, SpoolFile>;
+  readonly #masks: MasksFile | undefined;
   readonly #onGrowth: () => void;
   #order: EndOrder | undefined;
   #obey: ((order: EndOrder) => void) | undefined;
   #ended: Ended | null = null;
 
   /** @param onGrowth is called after every piece of output that is in the spool */
-  constructor({ run, folder, memo }: StartOrder, onGrowth: () => void) {
+  constructor({ run, folder, memo, env, secrets }: StartOrder, onGrowth: () => void) {
     this.id = run;
     this.folder = folder;
     this.memo = memo;
     this.#onGrowth = onGrowth;
+    const patterns = patternsOf(secrets.flatMap((name) => env[name] ?? []));
+    this.#masks = patterns.length === 0 ? undefined : new MasksFile(folder, patterns);
     this.#files = { stdout: new SpoolFile(path.join(folder, 'stdout')), stderr: new SpoolFile(path.join(folder, 'stderr')) };
   }
 
@@ -37,7 +42,9 @@ export class KeptRun {
 
   /** @throws Failure `spool-full` */
   append(stream: Stream, chunk: Buffer): void {
+    this.#masks?.open();
     this.#files[stream].append(chunk);
+    this.#masks?.note(stream, chunk);
     this.#onGrowth();
   }
 
@@ -58,6 +65,7 @@ export class KeptRun {
     const { stdout, stderr } = this.#files;
     stdout.close();
     stderr.close();
+    this.#masks?.close(this.lengths);
     return (this.#ended = { ...ending, totals: { stdout: stdout.measured, stderr: stderr.measured } });
   }
 }

@@ -22,6 +22,8 @@ export const StartOrder = Run.extend({
   args: z.array(z.string()),
   cwd: z.string(),
   env: z.record(z.string(), z.string()),
+  /** Variables whose values are masked in the history. */
+  secrets: z.array(z.string()).default([]),
   stdin: z.object({ file: z.string(), size: z.number() }).nullable(),
   /** `NAME=VALUE`: the variable that marks every process of the run. */
   mark: z.string(),

@@ -2,7 +2,9 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Failure } from '../../protocol/failures.ts';
+import type { Config } from '../config/config.ts';
 import { matchesGlob } from '../config/glob.ts';
+import { SHORTEST_SECRET } from '../keeper/masking.ts';
 
 /** Taken over from the agent's own environment. */
 const INHERITED = ['HOME', 'USER', 'LOGNAME', 'LANG', 'LC_ALL', 'LC_CTYPE', 'TZ', 'TMPDIR'];
@@ -47,6 +49,31 @@ export function allowedOf(forwarded: Record<string, string>, allowed: string[]):
 /** Secrets by name from the credentials directory, one file each (systemd.exec(5), LoadCredential=). @throws Failure `cannot-start` */
 export function readSecrets(folder: string | undefined, names: string[]): Record<string, string> {
   return Object.fromEntries(names.map((name) => [name, readSecret(folder, name)]));
+}
+
+/**
+ * The secrets that a manifest asks for. @throws Failure `cannot-start`, also for one that is too short to be masked in the history: it would stand
+ * everywhere by chance
+ */
+export function scriptSecrets(folder: string | undefined, names: string[]): Record<string, string> {
+  const secrets = readSecrets(folder, names);
+  const short = names.find((name) => Buffer.byteLength(secrets[name] ?? '') < SHORTEST_SECRET);
+  if (short === undefined) return secrets;
+  throw new Failure(
+    'cannot-start',
+    `the secret ${short} is shorter than ${SHORTEST_SECRET} bytes, and could not be masked in the history; make it longer, or put it under env`,
+  );
+}
+
+/** As far as they can be read now. */
+export function knownSecrets({ credentials = process.env.CREDENTIALS_DIRECTORY }: Pick<Config, 'credentials'>, names: string[]): string[] {
+  return names.flatMap((name) => {
+    try {
+      return [readSecret(credentials, name)];
+    } catch {
+      return [];
+    }
+  });
 }
 
 function readSecret(folder: string | undefined, name: string): string {

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { identityOf } from '../hosts/identity.ts';
 import { readTicket, type Ticket } from '../hosts/ticket.ts';
+import { maskText } from '../keeper/masking.ts';
 import type { Invocation } from './invocation.ts';
 import { SMALL, type Content } from './spool.ts';
 
@@ -36,4 +37,11 @@ async function* piecesOf({ bytes, file }: Content): AsyncGenerator<Buffer> {
 
 function piecesOfFile(file: string): AsyncIterable<Buffer> {
   return createReadStream(file, { highWaterMark: SMALL });
+}
+
+/** For journal and log. The identity is a digest. */
+export function maskEvent(event: EventInfo, patterns: readonly Buffer[]): EventInfo {
+  const mask = (text: string): string => maskText(text, patterns);
+  const { subject, requester, stage } = event.ticket;
+  return { ...event, ticket: { ...event.ticket, subject: mask(subject), requester: mask(requester), stage: mask(stage) } };
 }

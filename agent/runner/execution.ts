@@ -74,7 +74,8 @@ function startOrder(
   { file, size }: Stdin,
   spool: Spool,
 ): Omit<StartOrder, 'type'> {
+  const secrets = Object.keys(plan.secrets);
   const { program, args, cwd, env, mark, timeout, grace, outputLimit, limits, memo } = plan;
-  const what = { run: run.id, folder: spool.folder(run.id), program, args, cwd, env, mark, memo };
+  const what = { run: run.id, folder: spool.folder(run.id), program, args, cwd, env, secrets, mark, memo };
   return { ...what, timeout, grace, outputLimit, limits, stdin: file === undefined || size === 0 ? null : { file, size } };
 }

@@ -10,6 +10,7 @@ import type { Config } from '../config/config.ts';
 import { answersOnStdout } from '../hosts/reply.ts';
 import type { JournalRow } from '../journal/row.ts';
 import { removeEnding } from '../keeper/ending-file.ts';
+import { maskText, patternsOf } from '../keeper/masking.ts';
 import type { Kept } from '../keeper/messages.ts';
 import { spoolFailure } from '../keeper/spool-file.ts';
 import { crashPoint } from '../process/crash-point.ts';
@@ -19,10 +20,11 @@ import { endingOf, execute, obey } from './execution.ts';
 import { checkInput, inputOf } from './input.ts';
 import { earlierRun } from './earlier-run.ts';
 import { isTest, mayJoin, type Invocation } from './invocation.ts';
-import { eventInfo } from './event-info.ts';
+import { eventInfo, maskEvent } from './event-info.ts';
 import type { KeeperLink } from './keeper-link.ts';
 import type { Ledger, LedgerParts, Recorded, Subject } from './ledger.ts';
 import { Memo, memoOf } from './memo.ts';
+import { knownSecrets } from './environment.ts';
 import { planRun, type Plan } from './plan.ts';
 import { bootId, treeOf } from './recovery.ts';
 import type { Content } from './spool.ts';
@@ -69,7 +71,12 @@ export class Life {
     if (earlier !== undefined) return earlier;
     const job = jobOf(script, invocation.key, event.ticket.id);
     this.#parts.admission.checkRoom(job);
-    const accepted = { ...this.#ledger.record(id, subjectOf(script, plan), invocation, event), script, plan, invocation };
+    const accepted = {
+      ...this.#ledger.record(id, subjectOf(script, plan), invocation, maskEvent(event, patternsOf(Object.values(plan.secrets)))),
+      script,
+      plan,
+      invocation,
+    };
     if (isFiltered(script, invocation)) {
       this.#ledger.settle(accepted, {
         outcome: 'exited',
@@ -146,7 +153,7 @@ export class Life {
       log.info({ pid, waited: Math.round(waited) }, 'script started');
       if (!this.#parts.catalog.isCurrent(script)) log.warn('the script was changed as it was started; it may not be what the journal says');
     });
-    this.#conclude(accepted, memo, ending, false);
+    this.#conclude(accepted, memo, { ending, secrets: Object.values(plan.secrets) }, false);
   }
 
   /** What was found when the run was accepted may have been changed while it waited: it is planned anew, and the journal names what runs. */
@@ -176,16 +183,24 @@ export class Life {
     const goOn = async (): Promise<void> => {
       const ended = await keeper.resume(kept, watch);
       const ending = await endingOf(run, ended, { tree: treeOf(row), grace: config.defaults.grace }, { keeper, spool });
-      this.#conclude({ ...recorded, stdin: spool.stored(row) }, memo, ending, true);
+      const secrets = knownSecrets(config, memo.manifest.secrets);
+      this.#conclude({ ...recorded, stdin: spool.stored(row) }, memo, { ending, secrets }, true);
     };
     const { serialize } = memo.manifest;
     admission.join({ ...jobOf({ name: row.script, manifest: { serialize } }, row.key, row.ticket), run: goOn });
   }
 
-  #conclude(recorded: Pick<Recorded, 'run' | 'log'> & { stdin: Content }, memo: Memo, ending: Ending, adopted: boolean): void {
+  #conclude(
+    recorded: Pick<Recorded, 'run' | 'log'> & { stdin: Content },
+    memo: Memo,
+    { ending, secrets }: { ending: Ending; secrets: string[] },
+    adopted: boolean,
+  ): void {
     const { id } = recorded.run;
     crashPoint('end-heard');
-    this.#ledger.settle(recorded, conclude(memo, ending, streamsOf(recorded.run, recorded.stdin)), () => {
+    const conclusion = conclude(memo, ending, streamsOf(recorded.run, recorded.stdin));
+    const message = maskText(conclusion.message, patternsOf(secrets)); // it may quote what the script printed
+    this.#ledger.settle(recorded, { ...conclusion, message }, () => {
       this.#parts.keeper.settled(id);
       if (adopted) removeEnding(this.#parts.spool.folder(id));
     });

@@ -13,15 +13,16 @@ export const Memo = z.object({
     'fail-open': shape['fail-open'],
     'on-caller-loss': shape['on-caller-loss'],
     serialize: shape.serialize,
+    secrets: shape.secrets,
   }),
   invocation: z.object({ host: z.enum(HOSTS), event: z.string(), extra: z.record(z.string(), z.string()) }),
 });
 export type Memo = z.output<typeof Memo>;
 
 export function memoOf(manifest: Manifest, { host, event, extra }: Invocation): Memo {
-  const { kind, reply, serialize, 'fail-open': failOpen, 'on-caller-loss': onCallerLoss } = manifest;
+  const { kind, reply, serialize, secrets, 'fail-open': failOpen, 'on-caller-loss': onCallerLoss } = manifest;
   return {
-    manifest: { kind, reply, serialize, 'fail-open': failOpen, 'on-caller-loss': onCallerLoss },
+    manifest: { kind, reply, serialize, secrets, 'fail-open': failOpen, 'on-caller-loss': onCallerLoss },
     invocation: { host, event, extra },
   };
 }

@@ -4,7 +4,7 @@ import type { Script } from '../catalog/catalog.ts';
 import { stemOf } from '../catalog/names.ts';
 import type { Config } from '../config/config.ts';
 import type { Limits } from '../process/group.ts';
-import { allowedOf, buildEnvironment, readSecrets } from './environment.ts';
+import { allowedOf, buildEnvironment, scriptSecrets } from './environment.ts';
 import type { Invocation } from './invocation.ts';
 
 export interface Plan {
@@ -27,6 +27,8 @@ export interface Plan {
   limits: Limits;
   /** Forwarded variables that are passed on. */
   forwarded: Record<string, string>;
+  /** Values that are masked in the history and in messages, by their variables. */
+  secrets: Record<string, string>;
 }
 
 export function planRun(run: string, script: Script, invocation: Invocation, config: Config): Plan {
@@ -34,6 +36,7 @@ export function planRun(run: string, script: Script, invocation: Invocation, con
   const [program, ...leading] = script.command;
   const state = path.join(config.state, 'scripts', stemOf(script.name));
   const forwarded = allowedOf(invocation.env, config.environment);
+  const secrets = scriptSecrets(config.credentials ?? process.env.CREDENTIALS_DIRECTORY, manifest.secrets);
   const mediator = {
     MEDIATOR_RUN: run,
     MEDIATOR_SCRIPT: script.name,
@@ -51,7 +54,7 @@ export function planRun(run: string, script: Script, invocation: Invocation, con
       forwarded,
       allowed: config.environment,
       manifest: manifest.env,
-      secrets: readSecrets(config.credentials ?? process.env.CREDENTIALS_DIRECTORY, manifest.secrets),
+      secrets,
       mediator,
     }),
     state,
@@ -61,6 +64,7 @@ export function planRun(run: string, script: Script, invocation: Invocation, con
     outputLimit: manifest['output-limit'] ?? config.defaults['output-limit'],
     limits: manifest.limits,
     forwarded,
+    secrets,
   };
 }
 

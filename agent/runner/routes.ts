@@ -7,6 +7,7 @@ import { OUTCOME_NAMES } from '../../protocol/outcomes.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { version } from '../config/version.ts';
 import type { Journal } from '../journal/journal.ts';
+import type { JournalRow } from '../journal/row.ts';
 import { history } from './history.ts';
 import type { Runner } from './runner.ts';
 import { describeScript } from './script-summary.ts';
@@ -69,9 +70,9 @@ async function route(request: IncomingMessage, { runner, catalog, journal }: Rou
       if (runner.status.draining) throw new Failure('draining', 'the agent is about to stop and takes no new runs');
       return { status: 'ready' };
     case 'GET v1 runs':
-      return { runs: listed(runner, parse(Filter, url)) };
+      return { runs: await listed(runner, parse(Filter, url)) };
     case 'GET v1 runs :name':
-      return describeRun(runner.row(name ?? ''));
+      return (await describe(runner, [runner.row(name ?? '')]))[0];
     case 'POST v1 runs :name cancel':
       runner.cancel(name ?? '', 'an operator');
       return {};
@@ -90,8 +91,15 @@ async function route(request: IncomingMessage, { runner, catalog, journal }: Rou
   }
 }
 
-function listed(runner: Runner, { details, ...filter }: z.output<typeof Filter>): unknown[] {
-  return runner.list(filter).map(details === undefined ? summarize : describeRun);
+async function listed(runner: Runner, { details, ...filter }: z.output<typeof Filter>): Promise<unknown[]> {
+  const rows = runner.list(filter);
+  return details === undefined ? rows.map(summarize) : describe(runner, rows);
+}
+
+async function describe(runner: Runner, rows: JournalRow[]): Promise<unknown[]> {
+  const scripts = [...new Set(rows.map(({ script }) => script))];
+  const masks = new Map(await Promise.all(scripts.map(async (script) => [script, await runner.maskOf(script)] as const)));
+  return rows.map((row) => describeRun(row, masks.get(row.script) ?? String));
 }
 
 function decodeSegment(text: string): string {

@@ -9,7 +9,10 @@ import type { JournalRow } from '../journal/row.ts';
 import type { Kept } from '../keeper/messages.ts';
 import { crashPoint } from '../process/crash-point.ts';
 import { LOCAL_KEY, type Invocation } from './invocation.ts';
+import { knownSecrets } from './environment.ts';
+import { maskText, patternsOf } from '../keeper/masking.ts';
 import { Ledger } from './ledger.ts';
+import { maskedView } from './masked-view.ts';
 import { Life, type LifeParts } from './life.ts';
 import type { RunnerMetrics } from './metrics.ts';
 import { Upload } from './upload.ts';
@@ -66,9 +69,9 @@ export class Runner {
     return view;
   }
 
-  /** @throws Failure `unknown-run` */
+  /** For operators, without secrets. @throws Failure `unknown-run` */
   byId(id: string): RunView {
-    return this.#parts.registry.byId(id);
+    return maskedView(this.#parts.registry.byId(id), this.#parts.spool.folder(id));
   }
 
   /** @throws Failure `unknown-run` */
@@ -78,6 +81,17 @@ export class Runner {
 
   list(filter: RunFilter): JournalRow[] {
     return this.#parts.journal.list(filter);
+  }
+
+  /** Takes the secrets of a script, as they are now, out of a text. */
+  async maskOf(script: string): Promise<(text: string) => string> {
+    const { catalog, config } = this.#parts;
+    const names = await catalog.examine(script).then(
+      ({ manifest }) => manifest.secrets,
+      () => [], // it may be gone
+    );
+    const patterns = patternsOf(knownSecrets(config, names));
+    return (text) => maskText(text, patterns);
   }
 
   /** Somebody called, with a key or over the Unix socket. */

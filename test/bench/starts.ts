@@ -55,6 +55,7 @@ function throughKeeper(link: KeeperLink, spool: string): Call {
       args: [],
       cwd: '/',
       env: { MEDIATOR_RUN: run },
+      secrets: [],
       stdin: null,
       mark,
     };
