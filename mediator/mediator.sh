@@ -974,9 +974,9 @@ http_answer() {
 
 # http_line VARIABLE LIMIT: one line, before SECONDS reaches LIMIT.
 http_line() {
-  local text
-  { [[ -n $WIRE_IN ]] && ((SECONDS < $2)); } || wire_lost "no complete answer within $CONNECT_TIMEOUT s" || return
-  IFS= read -r -t $(($2 - SECONDS)) -n "$ANSWER_LINE" -u "$WIRE_IN" text 2>&- || http_silence $? || return
+  local text left=$(($2 - SECONDS)) # asked for once: a second later it might be 0, and read -t 0 succeeds without reading
+  { [[ -n $WIRE_IN ]] && ((left > 0)); } || wire_lost "no complete answer within $CONNECT_TIMEOUT s" || return
+  IFS= read -r -t "$left" -n "$ANSWER_LINE" -u "$WIRE_IN" text 2>&- || http_silence $? || return
   ((${#text} < ANSWER_LINE)) || http_stranger 'an endless line' || return
   printf -v "$1" %s "${text%$'\r'}"
 }
@@ -1183,9 +1183,10 @@ stdin_load() {
     STDIN_ENDED=1
     return
   fi
-  local limit=$((SECONDS + STDIN_PATIENCE))
-  while [[ -z $STDIN_ENDED ]] && ((STDIN_COUNT < STDIN_HEAD && SECONDS < limit)); do
-    stdin_read $((STDIN_HEAD - STDIN_COUNT)) $((limit - SECONDS)) || :
+  local left limit=$((SECONDS + STDIN_PATIENCE))
+  # The time is asked for once: a second later `left` might be 0, and read -t 0 succeeds without reading.
+  while [[ -z $STDIN_ENDED ]] && ((STDIN_COUNT < STDIN_HEAD && (left = limit - SECONDS) > 0)); do
+    stdin_read $((STDIN_HEAD - STDIN_COUNT)) "$left" || :
   done
 }
 

@@ -59,3 +59,28 @@ json() {
   run ! bytes_within 'a*' a-c 1 3
   run ! bytes_within $'a\n' a-c 1 3
 }
+
+@test "a second that ends between a question and its read is no byte: read -t 0 reads nothing, and succeeds" {
+  local zeros
+  printf -v zeros '%40s' ''
+  # From here on, every question for the time is answered by the next second.
+  unset SECONDS
+  ticks=0 SECONDS='ticks += 1'
+  STDIN_PATIENCE=6
+  run_load() {
+    stdin_load
+    STDIN_PATIENCE=0
+    while [[ -z $STDIN_ENDED ]]; do stdin_read 100 10 || :; done
+  }
+  call run_load < <(printf '%s' "${zeros// /0}" | tr 0 '\0')
+  [ "$STDIN_COUNT" -eq 40 ]
+}
+
+@test "a second that ends between a question and its read is no line of an answer" {
+  local line='' status=0
+  exec {WIRE_IN}< <(printf 'HTTP/1.1 101 Switching Protocols\r\n')
+  unset SECONDS
+  ticks=0 SECONDS='ticks += 1'
+  call http_line line 2 || status=$?
+  [ "$status" -ne 0 ] || [[ $line == HTTP/1.1* ]]
+}
