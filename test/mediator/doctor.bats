@@ -35,10 +35,10 @@ doctor() {
 @test "it does not wait for stdin" {
   mkfifo "$BATS_TEST_TMPDIR/open"
   exec 4<>"$BATS_TEST_TMPDIR/open"
-  SECONDS=0
+  echo 'for somebody else' >&4
   bash "$STUB" --doctor <&4
+  read -r -t 0 -u 4
   exec 4>&-
-  [ "$SECONDS" -lt 4 ]
 }
 
 @test "an absent agent is 69, unless another one is there" {

@@ -51,6 +51,8 @@ ends() {
   [ "$stderr" = 'mediator: the key does not exist' ]
   ends 75 refused-busy refused-without-a-word
   ends 78 refused-not-found
+  ends 78 refused-in-colour
+  [ "$stderr" = 'mediator:  [31mno thing is served' ]
 }
 
 @test "a failure that is newer than the stub is judged by its status" {

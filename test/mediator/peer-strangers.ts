@@ -27,6 +27,7 @@ export const strangers: Record<string, Stranger> = {
   'refused-unauthorized': refuses(401, 'unauthorized', 'the key does not exist'),
   'refused-busy': refuses(503, 'busy', 'as many runs as allowed are going'),
   'refused-not-found': refuses(404, 'not-found', 'nothing is served here'),
+  'refused-in-colour': refuses(404, 'not-found', '\u001b[31mno\u0007thing\tis served'),
   'refused-newer': refuses(403, 'something-newer', 'no'),
   'refused-without-a-word': says('HTTP/1.1 503 Service Unavailable\r\nMediator-Failure: draining\r\n\r\n'),
 };
