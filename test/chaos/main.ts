@@ -15,6 +15,8 @@ import { World } from './world.ts';
 const HOSTS = 12;
 /** After so many invocations everything is compared; what is compared is forgotten. */
 const ROUND = 1000;
+/** As many as `runs list` gives: runs of a clock that was ahead stay newer than those of later rounds. */
+const LISTED = 10_000;
 /** So many findings are described. */
 const DESCRIBED = 40;
 const INSIDE = 'MEDIATOR_CHAOS_INSIDE';
@@ -97,7 +99,7 @@ async function chaos(seed: string): Promise<number> {
 
   /** Compares everything of a round; resolves with the number of its runs in the journal. */
   async function compare(called: Map<string, { plan: Invocation; seen: Seen }>): Promise<number> {
-    const all = await world.settled(Math.min(10_000, called.size * 3));
+    const all = await world.settled(LISTED);
     const known = new Set(all.map(({ id }) => id));
     const ledgers = world.takeLedgers();
     const byEvent = Map.groupBy(all, ({ event }) => event);
