@@ -7,6 +7,7 @@ const VALUES: Record<string, string> = {
   file: ':file',
   folder: ':folder',
   script: ':scripts name',
+  scripts: ':scripts name',
   key: ':keys id',
   task: ':tasks name',
   run: ':runs id',

@@ -18,6 +18,8 @@ mediator-agent stub --url 'wss://a.example.com:8443 wss://b.example.com:8443' --
 mediator-agent run hello 'first argument'`,
   'scripts list': `mediator-agent scripts list`,
   'scripts show': `mediator-agent scripts show close-ticket`,
+  'scripts approve': `mediator-agent scripts approve close-ticket --sha256 3f1c2ab49d07
+mediator-agent scripts approve --all`,
   'tasks list': `mediator-agent tasks list`,
   'tasks show': `mediator-agent tasks show 'Validate session name'`,
   'tasks test': `mediator-agent tasks test 'Validate session name' < payload.json`,

@@ -89,7 +89,7 @@ export function createProgram(): Command {
 
   listing(
     scripts
-      .command('approve [names...]')
+      .command('approve [scripts...]')
       .description('let a script run that is new or was changed, as it is now; for whoever may write approvals.json'),
   )
     .option('--all', 'all that wait for approval')

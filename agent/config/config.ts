@@ -5,22 +5,12 @@ import { z } from 'zod';
 import { LOG_LEVELS } from '../log.ts';
 import { Address, Name, isLoopback } from './address.ts';
 import { checkMode } from './modes.ts';
+import { SmtpServer } from './smtp.ts';
 import { Age, Duration, Size } from './units.ts';
 import { readYamlFile, type Parsed, type Problem } from './yaml-file.ts';
 
 /** Linux: sun_path holds 108 bytes with the closing NUL. */
 const SOCKET_PATH_MAX = 107;
-
-const SmtpServer = z.strictObject({
-  host: z.string().min(1),
-  port: z.int().min(1).max(65_535).default(25),
-  secure: z.boolean().default(false),
-  'require-tls': z.boolean().default(true),
-  user: z.string().optional(),
-  /** Name of the password's file in the credentials directory. */
-  password: z.string().optional(),
-});
-export type SmtpServer = z.output<typeof SmtpServer>;
 
 const variablePattern = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*\*?$/, 'is not a variable name, optionally with * at its end');
 

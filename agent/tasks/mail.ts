@@ -1,6 +1,6 @@
 /** The action `send-mail`: by nodemailer, over an SMTP server that agent.yaml names. */
 import { createTransport } from 'nodemailer';
-import type { SmtpServer } from '../config/config.ts';
+import type { SmtpServer } from '../config/smtp.ts';
 import type { Task } from './task.ts';
 
 export type Mail = NonNullable<Task['action']['send-mail']>;
