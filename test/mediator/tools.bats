@@ -85,12 +85,9 @@ exact() {
 }
 
 @test "a bash before 4.4 is told what it lacks" {
-  stub_load
-  # BASH_VERSINFO cannot be set: the comparison itself is what is run, with the numbers of a 4.2.
-  run --separate-stderr bash -c "
-    $(declare -f main_shell | sed 's/BASH_VERSINFO\[0\]/4/; s/BASH_VERSINFO\[1\]/2/')
-    die() { echo \"\$1 \$2\" >&2; exit \"\$1\"; }
-    main_shell"
+  # BASH_VERSINFO cannot be set: the stub is given the numbers of a 4.2.
+  sed 's/BASH_VERSINFO\[0\]/4/; s/BASH_VERSINFO\[1\]/2/' "$STUB" >"$BATS_TEST_TMPDIR/old.sh"
+  run --separate-stderr bash "$BATS_TEST_TMPDIR/old.sh" script
   [ "$status" = 78 ]
   [[ $stderr == *'is too old; the stub needs 4.4 or newer' ]]
 }
