@@ -8,8 +8,8 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." || exit
 # What only the container cannot show, because of this machine or because it is a container.
 NOT_SHOWN='MemoryMax= and TasksMax= (not enforced in such a container), SELinux, a network that comes late, a reboot of real hardware'
 NEEDED=(debootstrap:debootstrap systemd-nspawn:systemd-container systemd-analyze:systemd)
-# What a bare Debian has, and openssl.
-PACKAGES=systemd,systemd-sysv,dbus,openssl,procps
+# What a bare Debian has, openssl, and what the examples need: doctor takes a script without its interpreter for a fault.
+PACKAGES=systemd,systemd-sysv,dbus,openssl,procps,python3-minimal
 # Seconds.
 PATIENCE=400
 
