@@ -256,7 +256,11 @@ suite('with an agent that runs', () => {
       command: [path.join(agent.scripts, 'sub/echo.sh')],
     });
     isRefusal(await agent.command(['scripts', 'show'], ['nothing']), 127);
-    isRefusal(await agent.command(['scripts', 'show'], ['bad']), 126);
+  });
+  test('scripts show tells what is wrong with a script that cannot be started, and exits with 1', async () => {
+    const { code, stdout } = await agent.command(['scripts', 'show'], ['bad']);
+    assert.equal(code, 1);
+    assert.match(stdout, /^state: +\S+bad\.yaml:1: timeout: "soon"/m);
   });
   test('runs list, show, logs and rerun know a run', async () => {
     await run(['sub/echo', 'x'], { stdin: 'in' });
