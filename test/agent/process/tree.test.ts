@@ -30,7 +30,7 @@ suite('the tree of a run', () => {
   });
 
   test('is found by session, group and descent', async () => {
-    const { pid, mark, pids } = await start('sleep 60 & (sleep 60 & sleep 60) & wait', 4);
+    const { pid, mark, pids } = await start('sleep 60 & (sleep 60 & exec sleep 60) & wait', 4);
     assert.deepEqual(new Set(membersOf({ pid, mark })), new Set(pids));
     assert.deepEqual(await endTree({ pid, mark }, 5000), []);
     assert.ok(!pids.some(isAlive));
