@@ -109,17 +109,19 @@ export class KeeperLink {
       socket.destroy();
       return undefined;
     }
+    let greeting = true;
     const greeted = new Promise<boolean>((resolve) => {
       const impatient = setTimeout(() => socket.destroy(), PATIENCE);
       socket.on('error', () => undefined); // 'close' follows
       socket.once('close', () => {
         clearTimeout(impatient);
-        this.#forget();
+        if (!greeting) this.#forget(); // otherwise it was never our connection, and another one may be on its way
         resolve(false);
       });
       readLines(socket, KeeperMessage, (message) => {
         clearTimeout(impatient);
         if (message.type === 'kept') {
+          greeting = false;
           this.#kept = message.runs;
           resolve(true);
         } else this.#hear(message);
@@ -142,8 +144,7 @@ export class KeeperLink {
   /** The keeper is gone, and nobody will tell any more. */
   #forget(): void {
     this.#connection = undefined;
-    const orphans = [...this.#watched.values()];
+    for (const { resolve } of this.#watched.values()) resolve(undefined); // who waits hears of it in a later turn
     this.#watched.clear();
-    for (const { resolve } of orphans) resolve(undefined);
   }
 }
