@@ -6,7 +6,7 @@ import type { Config } from '../config/config.ts';
 import { credentialOr } from '../config/credentials.ts';
 import type { Connection } from '../wire/connection.ts';
 import type { RemoteAgent } from '../wire/dial-agent.ts';
-import { dialRunner } from '../wire/dial.ts';
+import { RunnerLink } from '../wire/runner-link.ts';
 import { KeptConnections } from './kept.ts';
 
 export interface Upstream {
@@ -22,12 +22,16 @@ export interface Upstream {
 export function createUpstream(config: Config): Upstream {
   readRemote(config);
   const kept = new KeptConnections();
+  const runner = new RunnerLink();
   return {
     dial: async () => {
       const remote = readRemote(config);
-      return remote === undefined ? dialRunner(config.socket) : kept.take(remote);
+      return remote === undefined ? runner.dial(config.socket) : kept.take(remote);
     },
-    close: () => kept.close(),
+    close: () => {
+      kept.close();
+      runner.close();
+    },
     trusting: config.upstream === undefined,
   };
 }

@@ -6,6 +6,7 @@ import { mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 import { z } from 'zod';
+import { Batch } from './batch.ts';
 import { lastLink, putIntoChain, type Head } from './chain.ts';
 import { queryOf, type RunFilter } from './filter.ts';
 import { Flusher } from './flush.ts';
@@ -23,6 +24,7 @@ export class Journal {
   readonly #db: DatabaseSync;
   readonly #file: string;
   readonly #flusher: Flusher;
+  readonly #batch: Batch;
   /** What retention does. */
   readonly pruning: Pruning;
   readonly keyUses: KeyUses;
@@ -49,6 +51,7 @@ export class Journal {
     this.pruning = new Pruning(this.#db);
     this.keyUses = new KeyUses(this.#db);
     this.#head = lastLink(this.#db);
+    this.#batch = new Batch(this.#db, () => (this.#head = lastLink(this.#db)));
     const columns =
       'id, token, key, address, script, sha256, host, event, ticket, args, env, timeout_ms, stdin, stdin_sha256, rerun_of, accepted, subject, requester, stage, identity';
     const values = columns.replace(/\w+/g, (name) => `:${name}`);
@@ -96,7 +99,15 @@ export class Journal {
     return head;
   }
 
-  /** Resolves when everything up to now would survive a power cut. @throws a system error */
+  /**
+   * Carries out what writes here together with what others write in this turn of the event loop. Resolves once it is committed.
+   * @throws Failure `spool-full`, or what `work` threw
+   */
+  together<T>(work: () => T): Promise<T> {
+    return this.#batch.add(work);
+  }
+
+  /** Resolves when everything that is committed by now would survive a power cut. @throws a system error */
   flush(): Promise<void> {
     return this.#flusher.flush();
   }
@@ -149,6 +160,7 @@ export class Journal {
   }
 
   close(): void {
+    this.#batch.run();
     this.keyUses.close();
     this.#db.close();
     this.#flusher.close();

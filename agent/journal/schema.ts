@@ -41,15 +41,21 @@ export function write<T>(work: () => T): T {
   }
 }
 
-/** All of the work or nothing of it. */
+/** All of the work or nothing of it, together with the transaction that goes on, if one does. */
 export function transaction<T>(db: DatabaseSync, work: () => T): T {
+  if (db.isTransaction) return work();
   db.exec('BEGIN IMMEDIATE');
   try {
     const result = work();
     db.exec('COMMIT');
     return result;
   } catch (error) {
-    if (db.isTransaction) db.exec('ROLLBACK');
+    rollBack(db);
     throw error;
   }
+}
+
+/** Unless the error has done so already (a full disk may). */
+function rollBack(db: DatabaseSync): void {
+  if (db.isTransaction) db.exec('ROLLBACK');
 }

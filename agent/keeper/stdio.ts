@@ -7,6 +7,9 @@ import type { StartOrder } from './messages.ts';
 /** More than a pipe can hold (1 MiB, pipe(7), /proc/sys/fs/pipe-max-size): what a script wrote before it exited is within it. */
 const PIPE_MAX = 1024 * 1024;
 
+/** As much as a pipe holds. One for all: what is read is in the spool before anything else is read. */
+const BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
+
 /** A script's stdout or stderr, read as it comes. */
 export class OutputPipe {
   readonly #fd: number;
@@ -19,10 +22,9 @@ export class OutputPipe {
   constructor(fd: number, write: (chunk: Buffer) => void) {
     this.#fd = fd;
     this.#write = write;
-    this.#socket = new Socket({ fd, readable: true, writable: false });
-    this.#socket.on('data', (chunk: Buffer) => {
-      if (!this.#settled) this.#write(chunk);
-    });
+    const onread = { buffer: BUFFER, callback: (length: number) => this.#read(BUFFER.subarray(0, length)) };
+    this.#socket = new Socket({ fd, readable: true, writable: false, onread });
+    this.#socket.resume();
     this.#socket.on('error', () => undefined); // 'close' follows
     this.ended = new Promise((resolve) => this.#socket.once('close', () => resolve()));
   }
@@ -37,13 +39,18 @@ export class OutputPipe {
     this.#socket.unref();
   }
 
+  /** Says whether to read on. */
+  #read(chunk: Buffer): boolean {
+    if (!this.#settled) this.#write(chunk);
+    return true;
+  }
+
   #drain(): void {
-    const buffer = Buffer.allocUnsafe(64 * 1024);
     try {
       for (let total = 0; total < PIPE_MAX;) {
-        const count = readSync(this.#fd, buffer);
+        const count = readSync(this.#fd, BUFFER);
         if (count === 0) return;
-        this.#write(Buffer.from(buffer.subarray(0, count)));
+        this.#write(BUFFER.subarray(0, count));
         total += count;
       }
     } catch {

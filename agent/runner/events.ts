@@ -73,9 +73,9 @@ export class Events {
   async #carryOut(recorded: Recorded, tasks: Task[], invocation: Invocation): Promise<void> {
     try {
       await this.#parts.journal.flush();
-      this.#ledger.settle(recorded, await this.#runTasks(recorded.run, tasks, invocation));
+      await this.#ledger.settle(recorded, await this.#runTasks(recorded.run, tasks, invocation));
     } catch (error) {
-      this.#ledger.settle(recorded, { outcome: 'exited', code: 1, message: Failure.from(error).message, survivors: [], reply: null });
+      await this.#ledger.settle(recorded, { outcome: 'exited', code: 1, message: Failure.from(error).message, survivors: [], reply: null });
     }
   }
 

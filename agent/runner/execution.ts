@@ -1,5 +1,5 @@
 /** A run from its slot to its end, which the keeper carries out. */
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { EXIT_UNKNOWN } from '../../protocol/outcomes.ts';
 import { Failure, exitCodeOf } from '../../protocol/failures.ts';
 import type { Ended, StartOrder } from '../keeper/messages.ts';
@@ -26,7 +26,7 @@ export async function execute(
 ): Promise<Ending> {
   let pid: number | undefined;
   try {
-    mkdirSync(plan.state, { recursive: true, mode: 0o700 });
+    if (!existsSync(plan.state)) mkdirSync(plan.state, { recursive: true, mode: 0o700 });
     obey(run, keeper);
     const ended = await keeper.start(startOrder(run, plan, stdin, spool), {
       onStarted: (started) => onStarted((pid = started)),

@@ -2,6 +2,7 @@
  * The beginning and the end of a run: in spool, journal, registry and log, in the order in which nothing can be lost. Long because that order is
  * seen only in one place.
  */
+import type { Head } from '../journal/chain.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { JournalRow } from '../journal/row.ts';
 import { totalsOf } from '../keeper/digest.ts';
@@ -106,28 +107,29 @@ export class Ledger {
     return { run, log };
   }
 
-  /** The end: the journal first, then those who wait. A journal that cannot be written now is written as soon as it can. */
-  settle({ run, log }: Registered, { outcome, code, message, survivors, reply }: Conclusion, onWritten?: () => void): void {
+  /** The end: the journal first, then those who wait. A journal that cannot be written now is written as soon as it can. Never rejects. */
+  async settle({ run, log }: Registered, { outcome, code, message, survivors, reply }: Conclusion, onWritten?: () => void): Promise<void> {
+    const { journal, registry, metrics } = this.#parts;
     const totals = totalsOf(run.measured('stdout'), run.measured('stderr'));
     const { stdout, stderr } = totals;
     const settlement = { outcome, code, ...totals, message, reply, ended: Date.now() };
-    const write = (): void => {
-      const place = this.#parts.journal.settle(run.id, settlement);
+    const write = (): Head | undefined => journal.settle(run.id, settlement);
+    const written = (place: Head | undefined): void => {
       crashPoint('settled');
-      this.#parts.registry.remove(run);
+      registry.remove(run);
       onWritten?.();
       log.info({ outcome, code, stdout, stderr, ...(message === '' ? {} : { reason: message }), ...place }, 'run ended');
     };
-    this.#parts.metrics.ended(run.id, outcome, code);
+    metrics.ended(run.id, outcome, code);
     if (survivors.length > 0) log.error({ survivors }, 'processes of the run outlived KILL');
     try {
-      write();
-      this.#parts.journal.flush().catch((error: unknown) => {
+      written(await journal.together(write));
+      journal.flush().catch((error: unknown) => {
         log.error({ err: error }, 'the disk does not take the journal');
       });
     } catch (error) {
       log.error({ err: error, outcome, code }, 'the journal cannot be written now; the caller is told, and the journal as soon as it can');
-      this.#unwritten.push(write);
+      this.#unwritten.push(() => written(write()));
       this.#tryLater();
     }
     run.settle({ outcome: outcomeForCaller(outcome, code), code, stdout: reply?.length ?? stdout, stderr, message }, reply);

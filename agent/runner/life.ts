@@ -78,7 +78,7 @@ export class Life {
       invocation,
     };
     if (isFiltered(script, invocation)) {
-      this.#ledger.settle(accepted, {
+      void this.#ledger.settle(accepted, {
         outcome: 'exited',
         code: 0,
         message: 'not run: the manifest does not name this event',
@@ -109,7 +109,7 @@ export class Life {
     accepted.run.obeyWith(({ outcome, message }) => {
       if (!leaveQueue()) return;
       clearTimeout(impatient);
-      this.#ledger.settle(accepted, {
+      void this.#ledger.settle(accepted, {
         outcome,
         code: EXIT_CANCELLED,
         message: `the script was not started: ${message}`,
@@ -122,7 +122,7 @@ export class Life {
   #waitedTooLong(accepted: Accepted): void {
     const waited = Math.round((performance.now() - accepted.since) / 1000);
     const message = `it waited ${waited} s for a free slot, longer than its caller does; nothing was started`;
-    this.#ledger.settle(accepted, { outcome: 'refused', code: exitCodeOf('busy'), message, survivors: [], reply: null });
+    void this.#ledger.settle(accepted, { outcome: 'refused', code: exitCodeOf('busy'), message, survivors: [], reply: null });
   }
 
   async #carryOut(accepted: Accepted): Promise<void> {
@@ -144,16 +144,17 @@ export class Life {
       timeout: Math.min(plan.timeout, patience),
     };
     this.#parts.metrics.started(run.id);
-    this.#parts.journal.start(run.id, Date.now(), 0, ''); // from here on it may have effects, whether or not we live to see its process id
+    const { journal } = this.#parts;
+    await journal.together(() => journal.start(run.id, Date.now(), 0, '')); // from here on it may have effects, whether or not we live to see its process id
     crashPoint('announced');
     const memo = memoOf(script.manifest, invocation);
     const ending = await execute(run, { ...limits, memo: JSON.stringify(memo) }, input.stdin, this.#parts, (pid) => {
       crashPoint('start-heard');
-      this.#parts.journal.start(run.id, Date.now(), pid, bootId());
+      this.#noteProcess(accepted, Date.now(), pid);
       log.info({ pid, waited: Math.round(waited) }, 'script started');
       if (!this.#parts.catalog.isCurrent(script)) log.warn('the script was changed as it was started; it may not be what the journal says');
     });
-    this.#conclude(accepted, memo, { ending, secrets: Object.values(plan.secrets) }, false);
+    await this.#conclude(accepted, memo, { ending, secrets: Object.values(plan.secrets) }, false);
   }
 
   /** What was found when the run was accepted may have been changed while it waited: it is planned anew, and the journal names what runs. */
@@ -175,7 +176,7 @@ export class Life {
     const recorded = this.#ledger.readopt(row, { onCallerLoss, held: answersOnStdout(kind) });
     const { run } = recorded;
     const watch = {
-      onStarted: (pid: number) => this.#parts.journal.start(run.id, row.started ?? Date.now(), pid, bootId()),
+      onStarted: (pid: number) => this.#noteProcess(recorded, row.started ?? Date.now(), pid),
       onOutput: (lengths: Kept['lengths']) => run.grew(lengths),
     };
     run.grew(kept.lengths);
@@ -184,10 +185,19 @@ export class Life {
       const ended = await keeper.resume(kept, watch);
       const ending = await endingOf(run, ended, { tree: treeOf(row), grace: config.defaults.grace }, { keeper, spool });
       const secrets = knownSecrets(config, memo.manifest.secrets);
-      this.#conclude({ ...recorded, stdin: spool.stored(row) }, memo, { ending, secrets }, true);
+      await this.#conclude({ ...recorded, stdin: spool.stored(row) }, memo, { ending, secrets }, true);
     };
     const { serialize } = memo.manifest;
     admission.join({ ...jobOf({ name: row.script, manifest: { serialize } }, row.key, row.ticket), run: goOn });
+  }
+
+  #noteProcess({ run, log }: Pick<Recorded, 'run' | 'log'>, started: number, pid: number): void {
+    const { journal } = this.#parts;
+    journal
+      .together(() => journal.start(run.id, started, pid, bootId()))
+      .catch((error: unknown) => {
+        log.warn({ pid, err: error }, 'the journal could not be written: the process id is not in it');
+      });
   }
 
   #conclude(
@@ -195,12 +205,12 @@ export class Life {
     memo: Memo,
     { ending, secrets }: { ending: Ending; secrets: string[] },
     adopted: boolean,
-  ): void {
+  ): Promise<void> {
     const { id } = recorded.run;
     crashPoint('end-heard');
     const conclusion = conclude(memo, ending, streamsOf(recorded.run, recorded.stdin));
     const message = maskText(conclusion.message, patternsOf(secrets)); // it may quote what the script printed
-    this.#ledger.settle(recorded, { ...conclusion, message }, () => {
+    return this.#ledger.settle(recorded, { ...conclusion, message }, () => {
       this.#parts.keeper.settled(id);
       if (adopted) removeEnding(this.#parts.spool.folder(id));
     });
@@ -209,7 +219,7 @@ export class Life {
   /** An error of ours before the script was started. */
   #giveUp(accepted: Accepted, error: unknown): void {
     const { code, message } = spoolFailure(error);
-    this.#ledger.settle(accepted, { outcome: 'refused', code: exitCodeOf(code), message, survivors: [], reply: null });
+    void this.#ledger.settle(accepted, { outcome: 'refused', code: exitCodeOf(code), message, survivors: [], reply: null });
   }
 }
 

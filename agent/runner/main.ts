@@ -1,10 +1,8 @@
 /** The runner's process: puts its parts together, listens on the Unix socket, and drains when it is told to stop. */
 import { rmSync, statSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
 import path from 'node:path';
-import { RUN_PATH } from '../../protocol/constants.ts';
 import { Failure } from '../../protocol/failures.ts';
-import { openCatalog, type Catalog } from '../catalog/catalog.ts';
+import { openCatalog } from '../catalog/catalog.ts';
 import { watchScripts } from '../catalog/watch.ts';
 import type { Config } from '../config/config.ts';
 import { rereadConfig } from '../config/reload.ts';
@@ -13,21 +11,18 @@ import { lockState } from '../journal/lock.ts';
 import { KEEPER_SOCKET } from '../keeper/messages.ts';
 import { createLogger, type Logger } from '../log.ts';
 import { startKeeper } from '../process/execute.ts';
-import { Acceptor, refuse } from '../wire/acceptor.ts';
+import type { Link } from '../wire/link.ts';
 import { Admission } from './admission.ts';
+import { closeServer, createApi } from './api.ts';
 import { KeeperLink } from './keeper-link.ts';
 import { recover } from './recovery.ts';
 import { RunnerMetrics } from './metrics.ts';
-import { answer } from './routes.ts';
 import { Registry } from './registry.ts';
 import { Retention } from './retention.ts';
 import { Runner } from './runner.ts';
-import { Session } from './session.ts';
+import type { Session } from './session.ts';
 import { listen, takeSocket } from './socket.ts';
 import { Spool } from './spool.ts';
-
-/** How long stubs may take to read the end of their runs once the runner stops. What they miss, they resume with the next one. */
-const STOP_PATIENCE = 3000;
 
 /** Fields of agent.yaml that are used at the start alone. */
 const FIXED = ['scripts', 'state', 'socket', 'limits', 'settle', 'path'] as const;
@@ -62,7 +57,8 @@ export async function startRunner(config: Config): Promise<RunningPart> {
   const sessions = new Set<Session>();
   const sizes = () => ({ readers: sessions.size, journal: journal.size, spool: retention.used });
   metrics.watch(config.state, () => ({ ...runner.status, ...config.limits, ...sizes() }));
-  const server = createApi({ runner, catalog, journal, log, sessions });
+  const links = new Set<Link>();
+  const server = createApi({ runner, catalog, journal, log, sessions, links });
   await listen(server, config.socket).catch(async (error: unknown) => {
     await Promise.all([keeper.close(), stopWatching(), stopRetention()]);
     throw error;
@@ -79,7 +75,7 @@ export async function startRunner(config: Config): Promise<RunningPart> {
     stop: async () => {
       log.info(runner.status, 'runner stops; runs that go on may finish');
       await runner.drain(config.drain);
-      await closeServer(server, sessions);
+      await closeServer(server, sessions, links);
       await Promise.all([stopWatching(), stopRetention()]);
       await keeper.close();
       journal.close();
@@ -93,43 +89,6 @@ export async function startRunner(config: Config): Promise<RunningPart> {
 function linkToKeeper({ file, state, log }: Config): KeeperLink {
   const socket = path.join(state, KEEPER_SOCKET);
   return new KeeperLink(socket, () => startKeeper(process.argv[1] ?? '', ['keeper', '--config', file, '--socket', socket, '--log', log]));
-}
-
-interface ApiParts {
-  runner: Runner;
-  catalog: Catalog;
-  journal: Journal;
-  log: Logger;
-  /** Those whose connection is open. */
-  sessions: Set<Session>;
-}
-
-function createApi({ runner, catalog, journal, log, sessions }: ApiParts): Server {
-  const acceptor = new Acceptor();
-  const server = createServer((request, response) => void answer(request, response, { runner, catalog, journal }));
-  server.on('upgrade', (request, socket, head) => {
-    if (request.url !== RUN_PATH) {
-      refuse(socket, new Failure('not-found', `nothing is served at ${request.url ?? ''}`));
-      return;
-    }
-    acceptor.accept(request, socket, head, [], (connection) => {
-      const session = new Session(connection, runner, log);
-      sessions.add(session);
-      connection.onClose(() => sessions.delete(session));
-    });
-  });
-  return server;
-}
-
-async function closeServer(server: Server, sessions: Set<Session>): Promise<void> {
-  const closed = new Promise((resolve) => server.close(resolve));
-  for (const session of sessions) session.stop();
-  const impatient = setTimeout(() => {
-    for (const session of sessions) session.destroy();
-    server.closeAllConnections();
-  }, STOP_PATIENCE);
-  await closed;
-  clearTimeout(impatient);
 }
 
 function checkScripts(folder: string): void {

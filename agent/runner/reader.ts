@@ -8,6 +8,8 @@ import type { RunView } from './view.ts';
 const GATHER = 5;
 /** The most that is read from the spool at a time. */
 const CHUNK = 256 * 1024;
+/** One for all readers: what is read is copied into messages before anything else is read. Garbage of this size is what costs most (README, Decisions). */
+const BUFFER = Buffer.allocUnsafeSlow(CHUNK);
 
 export interface Position {
   stdout: number;
@@ -61,9 +63,7 @@ export class Reader {
     this.#gathering = undefined;
     if (this.#stopped || this.#waiting) return;
     try {
-      this.#connection.batch(() => {
-        this.#sendAll();
-      });
+      this.#sendAll();
     } catch (error) {
       // The spool cannot be read. This reader hears of it; the run, its other readers and the timers that call us do not.
       this.stop();
@@ -79,7 +79,6 @@ export class Reader {
     else if (this.#connection.congested) this.#wait();
   }
 
-  /** To be called before the batch leaves: it may leave so fast that nothing is congested afterwards, and then nobody would go on. */
   #wait(): void {
     this.#waiting = true;
     this.#connection.onceDrained(() => {
@@ -98,7 +97,7 @@ export class Reader {
   #sendSome(): boolean {
     const stream = this.#pending();
     if (stream === undefined) return false;
-    const data = this.#view.read(stream, this.#position[stream], Math.min(CHUNK, this.#accept.frame - 1));
+    const data = this.#view.read(stream, this.#position[stream], Math.min(CHUNK, this.#accept.frame - 1), BUFFER);
     if (data.length === 0) throw new Error(`the spool of run ${this.#view.id} is shorter than the journal says`);
     for (const message of encodeOutput(stream, data, this.#accept)) this.#connection.send(message);
     this.#position[stream] += data.length;

@@ -64,9 +64,9 @@ export class Run implements RunView {
     return this.#reply?.length ?? this.printed(stream);
   }
 
-  read(stream: Stream, position: number, max: number): Buffer {
+  read(stream: Stream, position: number, max: number, into?: Buffer): Buffer {
     if (stream === 'stdout' && this.#reply !== null) return this.#reply.subarray(position, position + max);
-    return readSpool(this.#files[stream].file, position, Math.min(max, this.length(stream) - position));
+    return readSpool(this.#files[stream].file, position, Math.min(max, this.length(stream) - position), into);
   }
 
   subscribe(callback: () => void): () => void {

@@ -120,11 +120,12 @@ export class Runner {
 
   /** A reader has printed everything. */
   acknowledge(view: RunView): void {
-    try {
-      this.#parts.journal.acknowledge(view.id, Date.now());
-    } catch (error) {
-      this.#parts.log.warn({ run: view.id, err: error }, 'the journal could not be written: the run is not marked as acknowledged');
-    }
+    const { journal, log } = this.#parts;
+    journal
+      .together(() => journal.acknowledge(view.id, Date.now()))
+      .catch((error: unknown) => {
+        log.warn({ run: view.id, err: error }, 'the journal could not be written: the run is not marked as acknowledged');
+      });
   }
 
   /** Goes on with a run of an earlier runner. Its callers are gone, and may come back. */

@@ -148,10 +148,8 @@ export class Session {
       else this.#refuse(error);
     });
     this.#state = { name: 'reading', view, reader };
-    this.#connection.batch(() => {
-      this.#connection.send(encodeAccepted(view.id));
-      reader.start();
-    });
+    this.#connection.send(encodeAccepted(view.id));
+    reader.start();
   }
 
   #settle(view: RunView | undefined): void {

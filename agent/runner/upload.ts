@@ -71,7 +71,7 @@ export class Upload {
   abandon(): void {
     this.#chunks = [];
     this.#file.close();
-    rmSync(this.#file.file, { force: true });
+    if (this.#file.length > 0) rmSync(this.#file.file, { force: true });
   }
 
   #tooLarge(): Failure {

@@ -13,8 +13,8 @@ export interface RunView {
   readonly terminal: Terminal | undefined;
   /** Bytes of a stream so far. */
   length(stream: Stream): number;
-  /** Up to `max` bytes of a stream from a position on. */
-  read(stream: Stream, position: number, max: number): Buffer;
+  /** Up to `max` bytes of a stream from a position on; in `into`, unless they are in memory anyway. */
+  read(stream: Stream, position: number, max: number, into?: Buffer): Buffer;
   /** Calls back whenever a stream has grown or the run has ended, until the returned function is called. */
   subscribe(callback: () => void): () => void;
 }
@@ -36,11 +36,11 @@ export function archivedRun(folder: string, row: JournalRow, reply: Buffer | nul
       message,
     },
     length,
-    read: (stream, position, max) => {
+    read: (stream, position, max, into) => {
       if (stream === 'stdout' && reply !== null) return reply.subarray(position, position + max);
       if (row.removed !== null)
         throw new Failure('unknown-run', `the output of run ${row.id} is not kept any more (retention in agent.yaml)`);
-      return readSpool(path.join(folder, stream), position, Math.min(max, length(stream) - position));
+      return readSpool(path.join(folder, stream), position, Math.min(max, length(stream) - position), into);
     },
     subscribe: () => () => undefined,
   };
@@ -55,8 +55,8 @@ export function outcomeForCaller(outcome: Outcome, code: number): Outcome {
 }
 
 /** Opened for every read: readers come late and stay long, and hold no descriptor in the meantime. */
-export function readSpool(file: string, position: number, max: number): Buffer {
-  const buffer = Buffer.allocUnsafe(max);
+export function readSpool(file: string, position: number, max: number, into?: Buffer): Buffer {
+  const buffer = into ?? Buffer.allocUnsafe(max);
   const fd = openSync(file, 'r');
   try {
     return buffer.subarray(0, readSync(fd, buffer, 0, max, position));

@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Receiver, Sender } from 'ws';
 import { HIGH_WATER, MAX_PAYLOAD, type Connection } from './connection.ts';
+import { gather } from './gather.ts';
 
 const FRAME = { fin: true, compress: false, mask: false };
 
@@ -62,16 +63,9 @@ export class BodyConnection implements Connection {
   }
 
   send(data: string | Buffer): void {
-    if (this.open) this.#sender.send(data, { ...FRAME, binary: typeof data !== 'string' });
-  }
-
-  batch(write: () => void): void {
-    this.#response.cork();
-    try {
-      write();
-    } finally {
-      this.#response.uncork();
-    }
+    if (!this.open) return;
+    gather(this.#response);
+    this.#sender.send(data, { ...FRAME, binary: typeof data !== 'string' });
   }
 
   onceDrained(callback: () => void): void {

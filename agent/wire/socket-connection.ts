@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import { HIGH_WATER, type Connection } from './connection.ts';
+import { gather } from './gather.ts';
 
 export class SocketConnection implements Connection {
   readonly #ws: WebSocket;
@@ -34,16 +35,9 @@ export class SocketConnection implements Connection {
   }
 
   send(data: string | Buffer): void {
-    if (this.open) this.#ws.send(data, { binary: typeof data !== 'string' }, this.#sent);
-  }
-
-  batch(write: () => void): void {
-    this.#socket?.cork();
-    try {
-      write();
-    } finally {
-      this.#socket?.uncork();
-    }
+    if (!this.open) return;
+    if (this.#socket !== undefined) gather(this.#socket);
+    this.#ws.send(data, { binary: typeof data !== 'string' }, this.#sent);
   }
 
   onceDrained(callback: () => void): void {

@@ -21,6 +21,7 @@ suite('bad input', () => {
   before(async () => {
     agent = await startAgent({ keys: [LIMITED], settings: { limits: { stdin: 65536 } } });
     ledger = path.join(agent.dir, 'ledger');
+    await invoke(agent, { script: 'first' }); // the link between front and runner is made with the first call, and stays
   });
   after(() => agent.close());
 

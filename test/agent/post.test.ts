@@ -12,7 +12,7 @@ import type { StubMessage } from '../../protocol/messages.ts';
 import { decodeAgentMessage, type AgentMessage, type Terminal } from '../../protocol/records.ts';
 import { startAgent, type TestAgent } from '../helpers/agent.ts';
 import { descriptorsOf, residentBytes } from '../helpers/processes.ts';
-import { newToken, startMessage } from '../helpers/stub.ts';
+import { invoke, newToken, startMessage } from '../helpers/stub.ts';
 import { soon, until } from '../helpers/wait.ts';
 
 const MIB = 1024 * 1024;
@@ -83,6 +83,7 @@ suite('over POST', () => {
       manifest: 'kind: before\n',
     });
     agent.script('fails.sh', '#!/bin/bash\nexit 1\n', { manifest: 'kind: after\n' });
+    await invoke(agent, { script: 'first' }); // the link between front and runner is made with the first call, and stays
   });
   after(() => agent.close());
 

@@ -59,6 +59,15 @@ suite('the journal', () => {
   const ids = (filter: Omit<Parameters<Journal['list']>[0], 'limit'>): string[] =>
     journal.list({ limit: 100, ...filter }).map(({ id }) => id);
 
+  function assertWholeChain(length: number): void {
+    const audit = new Audit(file);
+    assert.deepEqual(
+      [...audit.chain()].map(({ row: { link, seq }, expected }) => [seq, link === expected]),
+      Array.from({ length }, (_, index) => [index + 1, true]),
+    );
+    audit.close();
+  }
+
   test('gives back what was put in, by id and by token', () => {
     const given = row({ id: '1' });
     journal.insert(given);
@@ -90,6 +99,37 @@ suite('the journal', () => {
     journal.settle('1', { ...ended, outcome: 'lost', code: 125 });
     const known = journal.byId('1');
     assert.deepEqual([known?.outcome, known?.code, known?.pid, known?.boot, known?.stdout], ['exited', 3, 99, 'boot', 10]);
+  });
+  test('writes together what is given to it in one turn, each with its own result', async () => {
+    for (const id of ['1', '2', '3']) journal.insert(row({ id }));
+    const heads = await Promise.all(['3', '1', '2'].map((id) => journal.together(() => journal.settle(id, ended))));
+    assert.deepEqual(
+      heads.map((head) => head?.seq),
+      [1, 2, 3],
+    );
+    assertWholeChain(3);
+  });
+  test('what fails among what is written together fails alone, and leaves the chain whole', async () => {
+    for (const id of ['1', '2']) journal.insert(row({ id }));
+    const results = await Promise.allSettled([
+      journal.together(() => journal.settle('1', ended)),
+      journal.together(() => journal.insert(row({ id: '2' }))),
+      journal.together(() => journal.settle('2', ended)),
+    ]);
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      ['fulfilled', 'rejected', 'fulfilled'],
+    );
+    assert.deepEqual([journal.byId('1')?.outcome, journal.byId('2')?.outcome], ['exited', 'exited']);
+    assertWholeChain(2);
+  });
+  test('what waits to be written together is written when it is closed', async () => {
+    journal.insert(row({ id: '1' }));
+    const settled = journal.together(() => journal.settle('1', ended));
+    journal.close();
+    assert.equal((await settled)?.seq, 1);
+    journal = new Journal(file);
+    assert.equal(journal.byId('1')?.outcome, 'exited');
   });
   test('puts what ends into a chain, in the order of the ends, and goes on with it after it was opened again', () => {
     for (const id of ['1', '2', '3']) journal.insert(row({ id }));

@@ -47,10 +47,6 @@ export class FakeConnection implements Connection {
     if (this.open) this.sent.push(decodeAgentMessage(Buffer.from(data)));
   }
 
-  batch(write: () => void): void {
-    write();
-  }
-
   onceDrained(callback: () => void): void {
     this.#drained.push(callback);
   }

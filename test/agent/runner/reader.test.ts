@@ -47,16 +47,11 @@ class FakeRun implements RunView {
   }
 }
 
-/** Full after each message, and empty again as soon as the batch leaves: what a receiver on another processor makes of a socket. */
+/** Full after each message, and empty again as soon as this turn is over: what a receiver on another processor makes of a socket. */
 class QuickConnection extends FakeConnection {
   override send(data: string | Buffer): void {
     super.send(data);
     this.congested = true;
-  }
-
-  override batch(write: () => void): void {
-    write();
-    this.congested = false;
     process.nextTick(() => {
       this.drain();
     });

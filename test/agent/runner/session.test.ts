@@ -138,7 +138,8 @@ suite('a connection to the runner', () => {
   });
   test('that acknowledges is closed with 1000, and the journal knows it', async () => {
     const token = await runToItsEnd();
-    assert.notEqual(journal.byToken(token)?.acknowledged, null);
+    mock.timers.reset();
+    await until('the acknowledgement', () => typeof journal.byToken(token)?.acknowledged === 'number');
     connection.receive({ type: 'resume', token, stdout: 0, stderr: 0, accept: { frame: 1024, bulk: 0 } });
     connection.receive({ type: 'ack' });
     assert.equal(connection.closedWith, 1000);
