@@ -2,11 +2,12 @@
  * Which scripts may run where agent.yaml has `require-approval`: those whose bytes, and whose manifest's, somebody has approved. The file belongs
  * beside agent.yaml and not into the state folder: scripts run as the user who owns that one, and none shall approve itself.
  */
-import { closeSync, fsyncSync, openSync, readFileSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { readFileSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { Failure } from '../../protocol/failures.ts';
 import type { Config } from '../config/config.ts';
+import { replaceFile } from '../config/replace-file.ts';
 import { fingerprintOf } from './contents.ts';
 import { checkTrust } from './trust.ts';
 
@@ -86,39 +87,19 @@ export class Approvals {
   }
 }
 
-/** Adds approvals, in one step: nobody ever reads half of the file. @throws Failure if it cannot be written, or another command writes it at this moment */
+/** Adds approvals. @throws Failure if the file cannot be written, or another command writes it at this moment */
 export function approve(file: string, approved: Map<string, Approval>): void {
-  const draft = `${file}.new`;
-  const fd = claim(draft);
-  try {
+  const replacement = {
+    mode: 0o644, // not a secret: the runner reads it as another user
+    keepOwner: false,
+    busy: 'approves scripts',
+    hint: 'approvals are for whoever may write this folder, with sudo perhaps',
+  };
+  replaceFile(file, replacement, () => {
     const scripts = statSync(file, { throwIfNoEntry: false }) === undefined ? new Map<string, Approval>() : readApprovals(file);
     const merged = [...new Map([...scripts, ...approved])].sort(([a], [b]) => (a < b ? -1 : 1));
-    writeSync(fd, `${JSON.stringify({ scripts: Object.fromEntries(merged) }, undefined, 2)}\n`);
-    fsyncSync(fd);
-    renameSync(draft, file);
-  } catch (error) {
-    rmSync(draft, { force: true });
-    throw error;
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** Not a secret: the runner reads it as another user. */
-function claim(draft: string): number {
-  const umask = process.umask(0o022);
-  try {
-    return openSync(draft, 'wx', 0o644);
-  } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? cause.code : '';
-    const reason =
-      code === 'EEXIST'
-        ? 'another command approves scripts at this moment; if none does, one was interrupted: remove that file'
-        : `${Failure.from(cause).message}; approvals are for whoever may write this folder, with sudo perhaps`;
-    throw new Failure('internal', `${draft}: ${reason}`, { cause });
-  } finally {
-    process.umask(umask);
-  }
+    return `${JSON.stringify({ scripts: Object.fromEntries(merged) }, undefined, 2)}\n`;
+  });
 }
 
 function readApprovals(file: string): Map<string, Approval> {

@@ -8,7 +8,7 @@ import { Age } from '../config/units.ts';
 import { dialRunner } from '../wire/dial.ts';
 import { callRunner } from '../wire/runner-api.ts';
 import { ACCEPT, concludeWith, follow } from './follow.ts';
-import { UsageError, formatTable, printJsonLines, printable } from './terminal.ts';
+import { UsageError, formatTable, printFacts, printJsonLines } from './terminal.ts';
 
 const Summary = z.object({
   id: z.string(),
@@ -103,14 +103,8 @@ function momentOf(option: string, text: string): string {
 
 export async function showRun(config: Config, id: string, { json }: { json?: boolean }): Promise<void> {
   const run = z.record(z.string(), z.unknown()).parse(await callRunner(config.socket, 'GET', `/v1/runs/${encodeURIComponent(id)}`));
-  if (json === true) {
-    printJsonLines([run]);
-    return;
-  }
-  const lines = Object.entries(run).map(
-    ([name, value]) => `${`${name}:`.padEnd(14)} ${printable(typeof value === 'string' ? value : JSON.stringify(value))}\n`,
-  );
-  process.stdout.write(lines.join(''));
+  if (json === true) printJsonLines([run]);
+  else printFacts(run);
 }
 
 export interface LogOptions {

@@ -6,7 +6,7 @@ import { approve, type Approval } from '../catalog/approvals.ts';
 import { openCatalog, type Catalog, type Script } from '../catalog/catalog.ts';
 import type { Config } from '../config/config.ts';
 import { callRunner } from '../wire/runner-api.ts';
-import { UsageError, formatTable, printJsonLines, printable } from './terminal.ts';
+import { UsageError, formatTable, printFacts, printJsonLines, printable } from './terminal.ts';
 
 const Listed = z.object({
   name: z.string(),
@@ -67,13 +67,6 @@ function factsOf({ name, problem, sha256, manifest_sha256, approval, command = [
 
 function orNone(sha256 = ''): string {
   return sha256 === '' ? 'none' : sha256;
-}
-
-function printFacts(facts: Record<string, unknown>): void {
-  const lines = Object.entries(facts).map(
-    ([fact, value]) => `${`${fact}:`.padEnd(18)} ${printable(typeof value === 'string' ? value : JSON.stringify(value))}\n`,
-  );
-  process.stdout.write(lines.join(''));
 }
 
 export interface ApproveOptions {

@@ -58,6 +58,15 @@ export function formatTable(head: string[], rows: string[][]): string {
   );
 }
 
+/** What is known of one thing, a line each. */
+export function printFacts(facts: Record<string, unknown>): void {
+  const width = Math.max(...Object.keys(facts).map((fact) => fact.length)) + 1;
+  const lines = Object.entries(facts).map(
+    ([fact, value]) => `${`${fact}:`.padEnd(width)} ${printable(typeof value === 'string' ? value : JSON.stringify(value))}\n`,
+  );
+  process.stdout.write(lines.join(''));
+}
+
 export function printJsonLines(values: unknown[]): void {
   process.stdout.write(values.map((value) => `${JSON.stringify(value)}\n`).join(''));
 }

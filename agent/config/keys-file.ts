@@ -1,9 +1,10 @@
 /** Changes of `keys.yaml` by commands: in one step, so that nobody ever reads half of it, and with the comments that people have written. */
 import { randomBytes } from 'node:crypto';
-import { chownSync, closeSync, fsyncSync, openSync, readFileSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { readFileSync, realpathSync } from 'node:fs';
 import { isMap, isSeq, parseDocument, type Document, type YAMLSeq } from 'yaml';
 import { Failure } from '../../protocol/failures.ts';
 import { KeysYaml, findTwins, loadKeys, type Key } from './keys.ts';
+import { replaceFile } from './replace-file.ts';
 import { formatProblem, parseYaml } from './yaml-file.ts';
 
 /** What a new key may call, as in keys.yaml. */
@@ -81,41 +82,17 @@ function listOf(document: Document): YAMLSeq {
 /** Reads, changes, checks and replaces the file. A second command at the same moment is told to try again. */
 function edit(name: string, change: (document: Document, keys: Key[]) => void): void {
   const file = realpathSync(name);
-  const draft = `${file}.new`;
-  const fd = claim(draft);
-  try {
+  replaceFile(file, { mode: 0o600, keepOwner: true, busy: 'changes the keys' }, () => {
     const loaded = loadKeys(file);
     if (!loaded.ok) throw new Failure('internal', loaded.problems.map(formatProblem).join('; '));
     const document = parseDocument(readFileSync(file, 'utf8'));
     change(document, loaded.value);
     const text = document.toString({ lineWidth: 0, flowCollectionPadding: false });
     const parsed = parseYaml(file, text, KeysYaml, findTwins);
-    if (!parsed.ok)
-      throw new Failure(
-        'internal',
-        parsed.problems.map(({ field, message }) => `${field.replace(/^keys\.\d+\./, '')}: ${message}`).join('; '),
-      );
-    writeSync(fd, text);
-    fsyncSync(fd);
-    const { uid, gid } = statSync(file);
-    if (process.geteuid?.() !== uid) chownSync(draft, uid, gid);
-    renameSync(draft, file);
-  } catch (error) {
-    rmSync(draft, { force: true });
-    throw error;
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function claim(draft: string): number {
-  try {
-    return openSync(draft, 'wx', 0o600);
-  } catch (cause) {
-    const reason =
-      cause instanceof Error && 'code' in cause && cause.code === 'EEXIST'
-        ? 'another command changes the keys at this moment; if none does, one was interrupted: remove that file'
-        : Failure.from(cause).message;
-    throw new Failure('internal', `${draft}: ${reason}`, { cause });
-  }
+    if (parsed.ok) return text;
+    throw new Failure(
+      'internal',
+      parsed.problems.map(({ field, message }) => `${field.replace(/^keys\.\d+\./, '')}: ${message}`).join('; '),
+    );
+  });
 }

@@ -156,15 +156,7 @@ suite('a script that needs approval', () => {
     const gate = `#!/bin/sh\necho begun >>${file('begun')}\nuntil [ -e ${file('go')} ]; do sleep 0.02; done\n`;
     agent.script('gate.sh', gate, { manifest: 'concurrency: 1\n' });
     await approve('gate');
-    const calls = await Promise.all(
-      [0, 1].map(async () => {
-        const call = await dial(agent);
-        call.send(startMessage({ script: 'gate' }));
-        call.send({ type: 'end', stdin: 0 });
-        await call.accepted();
-        return call;
-      }),
-    );
+    const calls = await Promise.all([callGate(agent), callGate(agent)]);
     await until('the first run goes on', () => existsSync(file('begun')));
     writeFileSync(path.join(agent.scripts, '.new'), `${gate}echo evil >>${file('begun')}\n`, { mode: 0o755 });
     renameSync(path.join(agent.scripts, '.new'), path.join(agent.scripts, 'gate.sh'));
@@ -190,15 +182,7 @@ suite('without approvals', () => {
     agent.script('gate.sh', `#!/bin/sh\ntouch ${file('begun')}\nuntil [ -e ${file('go')} ]; do sleep 0.02; done\n`, {
       manifest: 'concurrency: 1\n',
     });
-    const calls = await Promise.all(
-      [0, 1].map(async () => {
-        const call = await dial(agent);
-        call.send(startMessage({ script: 'gate' }));
-        call.send({ type: 'end', stdin: 0 });
-        await call.accepted();
-        return call;
-      }),
-    );
+    const calls = await Promise.all([callGate(agent), callGate(agent)]);
     await until('the first run goes on', () => existsSync(file('begun')));
     const now = '#!/bin/sh\necho changed\n';
     writeFileSync(path.join(agent.scripts, '.new'), now, { mode: 0o755 });
@@ -220,3 +204,12 @@ suite('without approvals', () => {
     assert.equal((await invoke(agent, { script: 'later' })).terminal.code, 126);
   });
 });
+
+/** A call of gate.sh that was accepted. */
+async function callGate(agent: TestAgent): Promise<Awaited<ReturnType<typeof dial>>> {
+  const call = await dial(agent);
+  call.send(startMessage({ script: 'gate' }));
+  call.send({ type: 'end', stdin: 0 });
+  await call.accepted();
+  return call;
+}
