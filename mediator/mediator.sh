@@ -681,12 +681,19 @@ tcp_open() {
   tcp_explain
 }
 
-# Leaves the reason why the connection failed at once. Only bash's message tells, so it tries again and listens.
+# Leaves the reason why the connection failed at once. Only bash's message tells, so another bash tries again, for as long as
+# a connection may take.
 tcp_explain() {
-  local said
-  said=$({ : <>"/dev/tcp/$URL_HOST/$URL_PORT"; } 2>&1)
-  said=${said%%$'\n'*}
-  fail 69 "cannot connect to $URL_HOST:$URL_PORT: ${said##*: }; check that the agent is up and that address and port are right"
+  local said=''
+  wire_start tcp_complain || return
+  IFS= read -r -t "$CONNECT_TIMEOUT" -u "$WIRE_IN" said 2>&- || :
+  wire_close
+  said=${said##*: }
+  fail 69 "cannot connect to $URL_HOST:$URL_PORT: ${said:-no answer}; check that the agent is up and that address and port are right"
+}
+
+tcp_complain() {
+  { : <>"/dev/tcp/$URL_HOST/$URL_PORT"; } 2>&1
 }
 
 # Succeeds if plaintext may go there.
@@ -751,14 +758,17 @@ curl_client() {
 }
 
 # Adds to the array of options what curl has to be given by a descriptor. The header with the stub's proof is worth a
-# connection to whoever is faster with it, so it stays off the command line, where /proc shows it. Where there is no
-# /dev/fd for want of /proc, nobody sees command lines either.
+# connection to whoever is faster with it, so it stays off the command line, where /proc shows it. Without /dev/fd, which
+# <( ) needs, it is a here-string: a pipe from bash 5.1 on, a file that is gone again before. Without /proc, nobody sees
+# command lines.
 curl_secrets() {
-  local header="Authorization: $AUTHORIZATION" ca=$CA_FILE
+  local header="Authorization: $AUTHORIZATION" ca=$CA_FILE fd
   if [[ -d /dev/fd ]]; then
-    exec {header}< <(printf '%s\n' "$header")
-    header=@/dev/fd/$header
+    exec {fd}< <(printf '%s\n' "$header")
+    header=@/dev/fd/$fd
     [[ -n $ca || -z $CA_PEM ]] || { exec {ca}< <(printf '%s\n' "$CA_PEM") && ca=/dev/fd/$ca; }
+  elif [[ -d /proc/self/fd ]] && { exec {fd}<<<"$header"; } 2>&-; then
+    header=@/proc/self/fd/$fd
   fi
   options+=(-H "$header")
   # Without --capath, curl trusts the store of the pod besides the certificate that it is given.

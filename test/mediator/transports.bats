@@ -167,22 +167,33 @@ over() {
   [ $((times[13] + times[14] - before)) -le 10 ]
 }
 
-@test "curl is told nothing by its own configuration, and tells nothing by its command line" {
-  local pid line
+# told COMMAND...: the command line of curl in a call that COMMAND... starts.
+told() {
+  local pid
   printf 'output = "%s"\ninsecure\n' "$BATS_TEST_TMPDIR/curlrc-was-read" >"$BATS_TEST_TMPDIR/.curlrc"
   over curl forever
   mkfifo "$out"
-  HOME=$BATS_TEST_TMPDIR CURL_HOME=$BATS_TEST_TMPDIR bash "$STUB" </dev/null >"$out" 2>"$err" 3>&- &
+  HOME=$BATS_TEST_TMPDIR CURL_HOME=$BATS_TEST_TMPDIR "$@" bash "$STUB" </dev/null >"$out" 2>"$err" 3>&- &
   pid=$!
   exec 5<"$out"
   IFS= read -r line <&5
-  line=$(tr '\0' ' ' <"/proc/$(pgrep -P "$pid" -x curl)/cmdline")
+  line=$(tr '\0' ' ' <"/proc/$(pgrep -f "^curl -q .*localhost:$PEER_TLS_PORT")/cmdline")
   kill "$pid"
   wait "$pid" || :
   exec 5<&-
   echo "$line"
+}
+
+@test "curl is told nothing by its own configuration, and tells nothing by its command line" {
+  told env
   [[ $line == 'curl -q '* && $line != *proof=* ]]
   [ ! -e "$BATS_TEST_TMPDIR/curlrc-was-read" ]
+}
+
+@test "curl tells nothing by its command line where there is no /dev/fd, if /proc would show it" {
+  type -P bwrap >/dev/null || skip 'bwrap is not installed (Debian: apt-get install bubblewrap)'
+  told bwrap --bind / / --tmpfs /dev --die-with-parent
+  [[ $line == 'curl -q '* && $line != *proof=* ]]
 }
 
 @test "how the process that holds the connection ended is known also when bash has noticed its end before we ask" {
@@ -199,4 +210,16 @@ over() {
   }
   run bash -c "$(declare -f stub_load ended); STUB=$STUB; ended"
   [ "$status" = 0 ]
+}
+
+@test "a second connect, which is to explain the first, takes no longer than a connect may" {
+  explained() {
+    stub_load
+    tcp_complain() { exec "$BASH" -c 'echo $$ >"$1"; kill -STOP $$' bash "$BATS_TEST_TMPDIR/pid"; }
+    URL_HOST=127.0.0.1 URL_PORT=1 CONNECT_TIMEOUT=1
+    tcp_explain || printf '%s %s\n' "$PROBLEM_CODE" "$PROBLEM"
+  }
+  run bash -c "$(declare -f stub_load explained); STUB=$STUB BATS_TEST_TMPDIR=$BATS_TEST_TMPDIR; explained"
+  [[ $output == '69 cannot connect to 127.0.0.1:1: no answer; '* ]]
+  ! kill -0 "$(cat "$BATS_TEST_TMPDIR/pid")" 2>/dev/null
 }
