@@ -36,6 +36,14 @@ _mediator_agent_listed() {
   mediator-agent "\${1#:}" list --json "\${config[@]}" 2>/dev/null | sed -n "s/.*\\"$2\\":\\"\\([^\\"]*\\)\\".*/\\1/p"
 }
 
+# PREFIX: offers the lines of stdin that begin so. Not compgen -W, which expands its words: whoever drops a script in chooses its name.
+_mediator_agent_offer() {
+  local word
+  while IFS= read -r word; do
+    [[ $word != "$1"* ]] || COMPREPLY+=("$word")
+  done
+}
+
 _mediator_agent() {
   local word cur=\${COMP_WORDS[COMP_CWORD]} command='' option='' value='' i
   local -a config=()
@@ -56,7 +64,7 @@ _mediator_agent() {
   case $value in
     :file) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     :folder) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
-    :*) mapfile -t COMPREPLY < <(compgen -W "$(_mediator_agent_listed "\${value% *}" "\${value#* }")" -- "$cur") ;;
+    :*) _mediator_agent_offer "$cur" < <(_mediator_agent_listed "\${value% *}" "\${value#* }") ;;
     -) ;;
     ?*) mapfile -t COMPREPLY < <(compgen -W "$value" -- "$cur") ;;
     *) mapfile -t COMPREPLY < <(compgen -W "$(_mediator_agent_words "$command")" -- "$cur") ;;

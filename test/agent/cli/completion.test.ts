@@ -1,5 +1,6 @@
 /** `completion bash`, as bash uses it. */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { startAgent, type TestAgent } from '../../helpers/agent.ts';
@@ -48,6 +49,11 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
     assert.equal(await offered('run', ...config, 'clo'), 'close-ticket.py');
     assert.equal(await offered('stub', ...config, '--key', ''), agent.key.id);
     assert.equal(await offered('runs', 'logs', ...config, '-f', ''), row?.id);
+  });
+  test('names as they are: what looks like a command in one is not carried out', async () => {
+    agent.script('$(touch carried-out) and more.py', 'print(1)\n');
+    assert.equal(await offered('run', '--config', agent.config, '$'), '$(touch carried-out) and more.py');
+    assert.ok(!existsSync(path.join(agent.dir, 'carried-out')));
   });
   test('nothing, and says nothing, where no agent answers', async () => {
     assert.equal(await offered('scripts', 'show', '--config', path.join(agent.dir, 'none.yaml'), ''), '');
