@@ -5,7 +5,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Receiver, Sender } from 'ws';
 import { HIGH_WATER, MAX_PAYLOAD, type Connection } from './connection.ts';
-import { gather } from './gather.ts';
+
+const nothing = (): void => undefined;
 
 const FRAME = { fin: true, compress: false, mask: false };
 
@@ -21,7 +22,8 @@ export class BodyConnection implements Connection {
   constructor(request: IncomingMessage, response: ServerResponse) {
     this.#request = request;
     this.#response = response;
-    this.#sender = new Sender(response);
+    // Not corked: a response that is does not always say that it has drained (Node 22), and gathers what is written in one turn by itself.
+    this.#sender = new Sender({ write: (data: Buffer) => response.write(data), cork: nothing, uncork: nothing });
     request.on('data', (chunk: Buffer) => {
       if (!this.#receiver.write(chunk)) request.pause();
     });
@@ -64,7 +66,6 @@ export class BodyConnection implements Connection {
 
   send(data: string | Buffer): void {
     if (!this.open) return;
-    gather(this.#response);
     this.#sender.send(data, { ...FRAME, binary: typeof data !== 'string' });
   }
 

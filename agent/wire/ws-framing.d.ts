@@ -16,7 +16,7 @@ declare module 'ws' {
 
   /** Writes frames. */
   export class Sender {
-    constructor(socket: Pick<Writable, 'write' | 'cork' | 'uncork'>);
+    constructor(socket: { write: (data: Buffer) => boolean; cork: () => void; uncork: () => void });
     send(data: string | Buffer, options: FrameOptions, callback?: () => void): void;
     pong(data: Buffer, mask: boolean, callback?: () => void): void;
     close(code: number, reason: string, mask: boolean, callback?: () => void): void;
