@@ -2,6 +2,7 @@
 # The tests. Usage:
 #   test/run.sh              the bats suites, then the TypeScript suite
 #   test/run.sh --node DIR   the TypeScript suite alone, on the Node whose `node` is in DIR
+#   test/run.sh --slow       the files *.slow.ts: what would make it longer than ten minutes
 # The last line is `N passed, N failed, N skipped`; .ci/run reads it. Exit code 1 if anything failed or nothing ran.
 set -uo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." || exit
@@ -20,14 +21,17 @@ main() {
   case ${1-} in
     --node)
       PATH=${2:?the folder of a node is missing}:$PATH
-      run_node
+      run_node 'test/**/*.test.ts'
+      ;;
+    --slow)
+      run_node 'test/**/*.slow.ts'
       ;;
     '')
       run_bats
-      run_node
+      run_node 'test/**/*.test.ts'
       ;;
     *)
-      echo "usage: test/run.sh [--node DIR]" >&2
+      echo "usage: test/run.sh [--node DIR | --slow]" >&2
       exit 64
       ;;
   esac
@@ -51,6 +55,7 @@ run_bats() {
   settle "$status" "$(($(grep -c '^ok ' "$results") - skips))" "$(grep -c '^not ok ' "$results")" "$skips"
 }
 
+# run_node FILES: a pattern.
 run_node() {
   if ! node_is_new_enough; then
     echo "failed: node $(node --version) is older than $NODE_OLDEST; \`npm ci\` brings a newer one on Linux" >&2
@@ -60,7 +65,7 @@ run_node() {
   echo "node $(node --version)"
   node --test --test-concurrency="$CONCURRENCY" --test-timeout="$TIMEOUT" \
     --test-reporter=spec --test-reporter-destination=stdout --test-reporter=tap --test-reporter-destination="$results" \
-    'test/**/*.test.ts' </dev/null
+    "$1" </dev/null
   settle "$?" "$(total pass)" "$(($(total fail) + $(total cancelled)))" "$(($(total skipped) + $(total todo)))"
 }
 
