@@ -26,9 +26,9 @@ suite('what README.md says is covered', () => {
   test('is shown by tests that exist', () => {
     assert.ok(rows.length > 40);
     for (const [row, , by = ''] of rows) {
-      const parts = [...by.matchAll(/`([\w/-]+\.test\.ts)`|"([^"]+)"/g)];
+      const parts = [...by.matchAll(/`([\w/-]+\.(?:test|slow)\.ts)`|"([^"]+)"/g)];
       let names = '';
-      assert.match(parts[0]?.[0] ?? '', /test\.ts`$/, row);
+      assert.match(parts[0]?.[0] ?? '', /\.(?:test|slow)\.ts`$/, row);
       for (const [, file, name = ''] of parts) {
         if (file === undefined) assert.ok(names.includes(name), `no test is named "${name}": ${row}`);
         else names = namesIn(readFileSync(new URL(file, import.meta.url), 'utf8'));
