@@ -74,6 +74,9 @@ suite('an agent that is told to stop', () => {
     assert.equal(await stopped, 0);
   });
   test('is not held up by those who never read, never send, and never close', async () => {
+    await agent.stop();
+    agent.configure({ drain: '10m' });
+    await agent.start();
     agent.script('large.py', '#!/usr/bin/env python3\nimport os\nfor n in range(256): os.write(1, b"x" * 65536)\n');
     const deaf = await dial(agent);
     deaf.send(startMessage({ script: 'large' }));
@@ -83,9 +86,7 @@ suite('an agent that is told to stop', () => {
     await until('the end of the run', async () => (await agent.run(run)).outcome === 'exited');
     const mute = await dial(agent);
     const raw = await openSocket(agent);
-    const begun = performance.now();
-    assert.equal(await agent.stop(), 0);
-    assert.ok(performance.now() - begun < 25_000);
+    assert.equal(await soon('the end of the agent', agent.stop()), 0);
     for (const end of [deaf, mute, raw]) end.destroy();
   });
   test('cancels after a while what does not finish, with everything that it started', async () => {

@@ -83,12 +83,10 @@ suite('a run', () => {
       const { terminal } = await invoke(agent, { script: 'deaf' }, { stdin: Buffer.alloc(8 * MIB) });
       assert.equal(terminal.code, 7);
     });
-    test('within a second of its exit, although a grandchild holds its output; what that prints later is nobody’s', async () => {
-      agent.script('daemon.sh', '#!/bin/bash\n(sleep 30; echo late) &\necho $! >"$1"\necho early\n');
+    test('when it exits, although a grandchild holds its output; what that prints later is nobody’s', async () => {
+      agent.script('daemon.sh', '#!/bin/bash\n(sleep 300; echo late) &\necho $! >"$1"\necho early\n');
       const call = await begin({ script: 'daemon', args: [file('daemon.pid')] });
-      const begun = performance.now();
       const terminal = await call.terminal();
-      assert.ok(performance.now() - begun < 2000);
       assert.deepEqual([terminal.code, call.stdout.toString()], [0, 'early\n']);
       const pid = Number(readFileSync(file('daemon.pid'), 'utf8'));
       assert.ok(isAlive(pid), 'it may live on');

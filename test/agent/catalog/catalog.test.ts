@@ -6,6 +6,7 @@ import { Approvals } from '../../../agent/catalog/approvals.ts';
 import { Catalog } from '../../../agent/catalog/catalog.ts';
 import { Failure, type FailureCode } from '../../../protocol/failures.ts';
 import { newFolder } from '../../helpers/folder.ts';
+import { soon } from '../../helpers/wait.ts';
 
 suite('the catalog', () => {
   let root: string;
@@ -166,12 +167,10 @@ suite('the catalog', () => {
     }
   });
   test('does not wait for a script that it knows, nor for one with a time in the future', async () => {
-    catalog = open(60_000);
-    const begun = performance.now();
+    catalog = open(600_000);
     const pending = open(200);
     write('x.sh');
-    await pending.resolve('x');
-    await pending.resolve('x');
-    assert.ok(performance.now() - begun < 10_000);
+    await soon('an answer', pending.resolve('x'));
+    await soon('an answer', pending.resolve('x'));
   });
 });
