@@ -111,22 +111,33 @@ suite('the stub ends as the script did', () => {
   });
 
   for (const transport of ['wss', 'ws'] as const) {
-    test(`when it exits, although a grandchild holds stdout; which lives on and prints, over ${transport}`, async () => {
+    test(`within a second, although a grandchild holds stdout; which lives on and prints, over ${transport}`, async () => {
       const source = `#!/bin/bash
 (
-  for ((i = 0; i < 6000; i++)); do [[ ! -e $1.go ]] || break; sleep 0.05; done
+  for ((i = 0; i < 600; i++)); do [[ ! -e $1.go ]] || break; sleep 0.05; done
   for ((i = 0; i < 20000; i++)); do echo "late $i" || exit; done
   echo survived >"$1.late"
 ) &
 echo early
+printf '%(%s)T' -1 >/dev/null
+echo "$EPOCHREALTIME" >"$1.exit"
 exit 3
 `;
       agent.script('leave-a-child.sh', source);
-      const base = path.join(agent.dir, `left-${transport}`);
-      const called = await stubs[transport].call(['leave-a-child', base]);
-      assertCalled(called, { stdout: 'early\n', code: 3 });
-      writeFileSync(`${base}.go`, '');
-      await until('the grandchild has printed and lives', () => existsSync(`${base}.late`));
+      // The machine may be busy; the promise is about the product, so the best of three counts.
+      const delays: number[] = [];
+      for (let attempt = 0; attempt < 3 && !delays.some((delay) => delay < 1000); attempt += 1) {
+        const base = path.join(agent.dir, `left-${transport}-${attempt}`);
+        const called = await stubs[transport].call(['leave-a-child', base]);
+        delays.push(Date.now() - Number(readFileSync(`${base}.exit`, 'utf8')) * 1000);
+        assertCalled(called, { stdout: 'early\n', code: 3 });
+        writeFileSync(`${base}.go`, '');
+        await until('the grandchild has printed and lives', () => existsSync(`${base}.late`));
+      }
+      assert.ok(
+        delays.some((delay) => delay < 1000),
+        `${delays.join(', ')} ms`,
+      );
     });
   }
 
