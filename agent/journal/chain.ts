@@ -16,17 +16,20 @@ export type Head = z.output<typeof Head>;
 
 /**
  * What a link covers, in this order. Not `acknowledged` and `removed`, which come after the end. Never changed: links that were made would not
- * fit any more.
+ * fit any more. A column that came later is put behind, where a run has it: see {@link nextLink}.
  */
 const LINKED = [
   ...['id', 'token', 'key', 'address', 'script', 'sha256', 'host', 'event', 'ticket', 'subject', 'requester', 'stage', 'identity'],
   ...['args', 'env', 'timeout_ms', 'rerun_of', 'accepted', 'started', 'ended', 'pid', 'boot', 'outcome', 'code', 'message'],
   ...['stdin', 'stdin_sha256', 'stdout', 'stdout_sha256', 'stderr', 'stderr_sha256', 'reply'],
 ];
+/** Columns of later versions; null in runs from before, whose links do not cover them. */
+const LATER = ['manifest_sha256'];
 
 /** The link of the run that ended next. */
 export function nextLink({ seq, link }: Head, row: RawRow): Head {
-  const fields = LINKED.map((name) => {
+  const later = LATER.filter((name) => (row[name] ?? null) !== null);
+  const fields = [...LINKED, ...later].map((name) => {
     const value = row[name];
     return value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value;
   });

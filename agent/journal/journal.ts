@@ -53,11 +53,11 @@ export class Journal {
     this.#head = lastLink(this.#db);
     this.#batch = new Batch(this.#db, () => (this.#head = lastLink(this.#db)));
     const columns =
-      'id, token, key, address, script, sha256, host, event, ticket, args, env, timeout_ms, stdin, stdin_sha256, rerun_of, accepted, subject, requester, stage, identity';
+      'id, token, key, address, script, sha256, manifest_sha256, host, event, ticket, args, env, timeout_ms, stdin, stdin_sha256, rerun_of, accepted, subject, requester, stage, identity';
     const values = columns.replace(/\w+/g, (name) => `:${name}`);
     this.#insert = this.#db.prepare(`INSERT INTO runs (${columns}) VALUES (${values})`);
     this.#start = this.#db.prepare('UPDATE runs SET started = ?, pid = ?, boot = ? WHERE id = ?');
-    this.#identify = this.#db.prepare('UPDATE runs SET sha256 = ? WHERE id = ? AND outcome IS NULL');
+    this.#identify = this.#db.prepare('UPDATE runs SET sha256 = ?, manifest_sha256 = ? WHERE id = ? AND outcome IS NULL');
     this.#settle = this.#db.prepare(
       `UPDATE runs SET outcome = :outcome, code = :code, stdout = :stdout, stderr = :stderr, message = :message, ended = :ended, reply = :reply,
          stdout_sha256 = :stdout_sha256, stderr_sha256 = :stderr_sha256,
@@ -83,8 +83,8 @@ export class Journal {
   }
 
   /** The script was changed while the run waited: this is what runs. */
-  identify(id: string, sha256: string): void {
-    write(() => this.#identify.run(sha256, id));
+  identify(id: string, sha256: string, manifestSha256: string): void {
+    write(() => this.#identify.run(sha256, manifestSha256, id));
   }
 
   /** Ends a run and puts it at the end of the chain. Returns its place, or undefined if it had ended already. */

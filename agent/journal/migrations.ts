@@ -66,6 +66,8 @@ export const MIGRATIONS: readonly string[] = [
      at          INTEGER NOT NULL,
      previous_at INTEGER                -- by a secret that a rotation has replaced
    ) STRICT;`,
+
+  `ALTER TABLE runs ADD COLUMN manifest_sha256 TEXT; -- empty if the script had none; NULL in runs from before this step`,
 ];
 
 /** With this version came the chain; runs that had ended before are put into it then, and never later. */

@@ -10,6 +10,7 @@ export const Row = z.object({
   address: z.string(),
   script: z.string(),
   sha256: z.string(),
+  manifest_sha256: z.string().nullable(),
   host: z.enum(HOSTS),
   event: z.string(),
   ticket: z.string(),

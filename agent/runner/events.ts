@@ -41,7 +41,7 @@ export class Events {
     const { event } = invocation;
     if (event === '') throw new Failure('invalid-name', 'neither a script nor an event was named; name one of them');
     const tasks = this.#tasksFor(invocation);
-    const subject = { sha256: '', timeout: 0, onCallerLoss: 'finish', held: false, env: {} } as const;
+    const subject = { sha256: '', manifestSha256: '', timeout: 0, onCallerLoss: 'finish', held: false, env: {} } as const;
     const name = EVENT_PREFIX + event;
     const info = await eventInfo(name, invocation);
     checkOpen();

@@ -31,6 +31,8 @@ export interface LedgerParts {
 export interface Subject {
   name: string;
   sha256: string;
+  /** Empty if there is no manifest. */
+  manifestSha256: string;
   /** Milliseconds. */
   timeout: number;
   onCallerLoss: 'finish' | 'kill';
@@ -75,8 +77,8 @@ export class Ledger {
     const origin = { id, token, key, address, host, event, args, env: subject.env, rerun_of: rerunOf };
     const { subject: title, requester, stage } = ticket;
     const about = { ticket: ticket.id, subject: title, requester, stage, identity };
-    const { name: script, sha256, timeout: timeout_ms } = subject;
-    const what = { script, sha256, timeout_ms, stdin: stdin.size, stdin_sha256: stdin.sha256 };
+    const { name: script, sha256, manifestSha256: manifest_sha256, timeout: timeout_ms } = subject;
+    const what = { script, sha256, manifest_sha256, timeout_ms, stdin: stdin.size, stdin_sha256: stdin.sha256 };
     crashPoint('stdin-admitted');
     try {
       journal.insert({ ...origin, ...about, ...what, accepted: Date.now() });

@@ -164,7 +164,7 @@ export class Life {
     const now = await catalog.resolve(script.name);
     if (answersOnStdout(now.manifest.kind) !== answersOnStdout(script.manifest.kind))
       throw new Failure('unsettled-script', `the kind of ${script.name} was changed while the run waited; nothing was started, call again`);
-    journal.identify(run.id, now.sha256);
+    journal.identify(run.id, now.sha256, now.manifestSha256);
     return { script: now, plan: planRun(run.id, now, invocation, config) };
   }
 
@@ -229,8 +229,9 @@ function joinsRetries({ manifest: { kind, retries } }: Script, invocation: Invoc
   return attach && mayJoin(invocation);
 }
 
-function subjectOf({ name, sha256, manifest }: Script, { timeout, forwarded }: Plan): Subject {
-  return { name, sha256, timeout, onCallerLoss: manifest['on-caller-loss'], held: answersOnStdout(manifest.kind), env: forwarded };
+function subjectOf({ name, sha256, manifest, manifestSha256 }: Script, { timeout, forwarded }: Plan): Subject {
+  const reading = { onCallerLoss: manifest['on-caller-loss'], held: answersOnStdout(manifest.kind) };
+  return { name, sha256, manifestSha256, timeout, ...reading, env: forwarded };
 }
 
 function jobOf(

@@ -76,10 +76,10 @@ export function summarize(row: JournalRow): RunSummary {
 export function describeRun(row: JournalRow, mask: (text: string) => string): RunSummary & Record<string, unknown> {
   const args = row.args.map(mask);
   const env = Object.fromEntries(Object.entries(row.env).map(([name, value]) => [name, mask(value)]));
-  const { address, sha256, timeout_ms, rerun_of, pid, stdin_sha256, stdout_sha256, stderr_sha256, seq, link } = row;
+  const { address, sha256, manifest_sha256, timeout_ms, rerun_of, pid, stdin_sha256, stdout_sha256, stderr_sha256, seq, link } = row;
   const moments = { acknowledged: time(row.acknowledged), removed: time(row.removed) };
   const digests = { stdin_sha256, stdout_sha256, stderr_sha256, seq, link };
-  return { ...summarize(row), args, env, address, sha256, timeout_ms, rerun_of, pid, ...moments, ...digests };
+  return { ...summarize(row), args, env, address, sha256, manifest_sha256, timeout_ms, rerun_of, pid, ...moments, ...digests };
 }
 
 export function listTasks(root: string): TaskSummary[] {

@@ -187,6 +187,7 @@ suite('without approvals', () => {
     const now = '#!/bin/sh\necho changed\n';
     writeFileSync(path.join(agent.scripts, '.new'), now, { mode: 0o755 });
     renameSync(path.join(agent.scripts, '.new'), path.join(agent.scripts, 'gate.sh'));
+    writeFileSync(path.join(agent.scripts, 'gate.yaml'), 'concurrency: 1\ntimeout: 50s\n');
     writeFileSync(file('go'), '');
     await Promise.all(calls.map((call) => call.terminal()));
     assert.deepEqual(calls.map(({ stdout }) => stdout.toString()).sort(), ['', 'changed\n']);
@@ -194,6 +195,12 @@ suite('without approvals', () => {
     const changed = shown.find(({ stdout }) => stdout > 0);
     assert.equal(changed?.sha256, createHash('sha256').update(now).digest('hex'));
     assert.equal(new Set(shown.map(({ sha256 }) => sha256)).size, 2);
+    const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+    assert.deepEqual(
+      shown.map((run) => run.manifest_sha256).sort(),
+      ['concurrency: 1\n', 'concurrency: 1\ntimeout: 50s\n'].map(sha256).sort(),
+    );
+    assert.equal(changed.manifest_sha256, sha256('concurrency: 1\ntimeout: 50s\n'));
   });
 
   test('a reload begins to demand them, and a run that goes on is not touched', async () => {

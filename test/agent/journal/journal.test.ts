@@ -36,6 +36,7 @@ suite('the journal', () => {
       address: '192.0.2.1',
       script: 'close.py',
       sha256: 'ab',
+      manifest_sha256: '',
       host: 'securechange',
       event: 'CLOSE',
       ticket: '7',
@@ -303,6 +304,43 @@ suite('the journal', () => {
       if (version < CHAINED) assert.equal(migrated.byId('1')?.seq, 1, 'what had ended is at the beginning of the chain');
       migrated.insert(row({ id: '2' }));
       migrated.close();
+    }
+  });
+  test('of before manifests were in it goes on with its chain, which is what it was', () => {
+    journal.close();
+    file = path.join(folder, 'before-manifests', 'journal.db');
+    mkdirSync(path.dirname(file));
+    const database = new DatabaseSync(file);
+    const before = MIGRATIONS.findIndex((step) => step.includes('manifest_sha256'));
+    for (const step of MIGRATIONS.slice(0, before)) database.exec(step);
+    database.exec(`PRAGMA user_version = ${before}`);
+    const columns = 'id, token, key, address, script, sha256, host, event, ticket, args, env, timeout_ms, stdin, accepted, outcome, code';
+    const values = `'1', 't', 'k', '', 'a.py', 'ab', 'generic', '', '7', '[]', '{}', 1, 0, 1, 'exited', 0`;
+    const link = '1db9c50698347d09bf0aad34e16581c3ce17c097642707de6b602279b872b74c'; // as that version made it
+    database.exec(`INSERT INTO runs (${columns}, seq, link) VALUES (${values}, 1, '${link}')`);
+    database.close();
+    journal = new Journal(file);
+    assert.equal(journal.byId('1')?.manifest_sha256, null);
+    journal.insert(row({ id: '2', manifest_sha256: 'ef' }));
+    journal.settle('2', ended);
+    assertWholeChain(2);
+    for (const [id, value] of [
+      ['1', "''"],
+      ['2', 'NULL'],
+      ['2', "'ee'"],
+    ] as const) {
+      const tampered = new DatabaseSync(file);
+      const was = journal.byId(id)?.manifest_sha256 ?? null;
+      tampered.exec(`UPDATE runs SET manifest_sha256 = ${value} WHERE id = '${id}'`);
+      const audit = new Audit(file);
+      const broken = [...audit.chain()].filter(({ row: { link: had }, expected }) => had !== expected);
+      assert.deepEqual(
+        broken.map(({ row: { id: found } }) => found),
+        [id],
+      );
+      audit.close();
+      tampered.prepare('UPDATE runs SET manifest_sha256 = ? WHERE id = ?').run(was, id);
+      tampered.close();
     }
   });
   test('of a later version is refused, and left as it is', () => {

@@ -80,7 +80,18 @@ suite('the life of a run', () => {
 
   test('that was announced and has no process is lost after a crash; one that was not is refused', async () => {
     const row = {
-      ...{ key: 'k', address: '', script: 'a.sh', sha256: '', host: 'generic' as const, event: '', ticket: '', subject: '', requester: '' },
+      ...{
+        key: 'k',
+        address: '',
+        script: 'a.sh',
+        sha256: '',
+        manifest_sha256: '',
+        host: 'generic' as const,
+        event: '',
+        ticket: '',
+        subject: '',
+        requester: '',
+      },
       ...{ stage: '', identity: '', args: [], env: {}, timeout_ms: 1, stdin: 0, stdin_sha256: '', rerun_of: null, accepted: 1 },
     };
     for (const id of ['announced', 'queued']) journal.insert({ ...row, id, token: id });

@@ -49,7 +49,19 @@ suite('retention', () => {
     mkdirSync(spool.folder(id));
     writeFileSync(path.join(spool.folder(id), 'stdout'), output);
     journal.insert({
-      ...{ id, token: id, key: 'k', address: '', script: 'a.sh', sha256: '', host: 'generic', event: '', ticket: '', subject: '' },
+      ...{
+        id,
+        token: id,
+        key: 'k',
+        address: '',
+        script: 'a.sh',
+        sha256: '',
+        manifest_sha256: '',
+        host: 'generic',
+        event: '',
+        ticket: '',
+        subject: '',
+      },
       ...{
         requester: '',
         stage: '',
