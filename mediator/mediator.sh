@@ -636,10 +636,18 @@ proxy_find() {
   proxy_decode PROXY_PASSWORD "${user#*:}"
 }
 
-# proxy_decode VARIABLE TEXT: without the percent-encoding of URLs.
+# proxy_decode VARIABLE TEXT: without the percent-encoding of URLs. A percent sign that encodes nothing stands for itself, as curl has it.
 proxy_decode() {
-  local text=${2//\\/\\\\}
-  printf -v "$1" %b "${text//%/\\x}"
+  local left=${2//\\/\\\\} text=''
+  while [[ $left == *%* ]]; do
+    text+=${left%%'%'*} left=${left#*%}
+    if [[ $left == [[:xdigit:]][[:xdigit:]]* ]]; then
+      text+=\\x${left:0:2} left=${left:2}
+    else
+      text+=%
+    fi
+  done
+  printf -v "$1" %b "$text$left"
 }
 
 # proxy_exempts LIST: succeeds if one of the names, domains, addresses and IPv4 networks is the agent's.
@@ -656,7 +664,8 @@ proxy_exempts() {
 # proxy_network ADDRESS/BITS: succeeds if the agent's address is in that IPv4 network.
 proxy_network() {
   local bits=${1##*/} network agent
-  proxy_number network "${1%/*}" && proxy_number agent "$AUDIENCE" && ((bits <= 32 && (network ^ agent) >> (32 - bits) == 0))
+  proxy_number network "${1%/*}" && proxy_number agent "$AUDIENCE" && bytes_within "$bits" 0-9 1 2 &&
+    ((10#$bits <= 32 && (network ^ agent) >> (32 - 10#$bits) == 0))
 }
 
 # proxy_number VARIABLE ADDRESS: the address as a number; fails if it is not an IPv4 one.
@@ -1917,7 +1926,7 @@ session_zeros() {
 
 # Sets OUTCOME*: section 3.
 session_terminal() {
-  local form='^(exited|signaled|timed-out|cancelled|refused|lost) ([0-9]+) ([0-9]+) ([0-9]+)( (.*))?$'
+  local form=$'^(exited|signaled|timed-out|cancelled|refused|lost) ([0-9]+) ([0-9]+) ([0-9]+)( ([^\n]*))?$'
   [[ $MESSAGE_TEXT =~ $form && ${#BASH_REMATCH[2]} -le 3 && ${#BASH_REMATCH[3]} -le 15 && ${#BASH_REMATCH[4]} -le 15 &&
     $((10#${BASH_REMATCH[2]})) -le 255 ]] || session_malformed 'has a malformed terminal record'
   [[ -n $ACCEPTED || ${BASH_REMATCH[1]} == refused ]] || session_malformed 'ends a run that was not accepted'
@@ -2087,7 +2096,7 @@ doctor_epoch() {
   local months=JanFebMarAprMayJunJulAugSepOctNovDec month year days
   [[ $2 =~ ^[A-Z][a-z]{2},\ ([0-9]{2})\ ([A-Z][a-z]{2})\ ([0-9]{4})\ ([0-9]{2}):([0-9]{2}):([0-9]{2})\ GMT$ && $months == *"${BASH_REMATCH[2]}"* ]] || return
   months=${months%%"${BASH_REMATCH[2]}"*} month=$((${#months} / 3 + 1)) # years begin in March here, so that leap days end them
-  year=$((BASH_REMATCH[3] - (month < 3))) month=$(((month + 9) % 12))
+  year=$((10#${BASH_REMATCH[3]} - (month < 3))) month=$(((month + 9) % 12))
   days=$((365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + 10#${BASH_REMATCH[1]} - 719469))
   printf -v "$1" %d $((days * 86400 + 10#${BASH_REMATCH[4]} * 3600 + 10#${BASH_REMATCH[5]} * 60 + 10#${BASH_REMATCH[6]}))
 }
