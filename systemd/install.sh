@@ -250,7 +250,7 @@ uninstall_agent() {
   done
   run rm -rf "${SUBGROUP%/*}"
   run systemctl daemon-reload
-  run rm -rf "$PROGRAM" "$COMMAND" "$COMPLETION" "$SYSUSERS" "$TMPFILES" /run/mediator
+  run rm -rf "$PROGRAM" "$COMMAND" "$COMPLETION" "$SYSUSERS" "$TMPFILES" /run/mediator /run/mediator-front
   echo "kept: $CONFIG (configuration, keys, scripts), $STATE (history), the users mediator and mediator-front.
 To remove them too: rm -r $CONFIG $STATE; userdel mediator; userdel mediator-front"
 }

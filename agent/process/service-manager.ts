@@ -1,23 +1,32 @@
 /**
- * Words to systemd (sd_notify(3)). Node has no Unix datagram sockets: systemd/notifying, which started us, passes on what is written to a
- * descriptor. Without it, nobody asked, and nothing is said.
+ * Words to systemd (sd_notify(3)). Node has no Unix datagram sockets: systemd/notifying passes on what is written to a pipe, which it has made for us
+ * or which has a name. Without it, nobody asked, and nothing is said.
  */
-import { writeSync } from 'node:fs';
+import { constants, openSync, writeSync } from 'node:fs';
 
 /** Pings for each interval that systemd waits for one. */
 const PINGS = 3;
 
+/** Of the pipe; NaN without one. */
+let pipe: number | undefined;
+
 /** `READY=1`, `STATUS=…`; all arrive together. Returns whether anybody asked. */
 export function notify(...assignments: string[]): boolean {
-  const fd = Number(process.env.MEDIATOR_NOTIFY_FD);
-  if (!(fd > 2)) return false;
+  pipe ??= openPipe();
+  if (!(pipe > 2)) return false;
   const line = assignments.map((assignment) => assignment.replace(/[\t\n]/g, ' ')).join('\t');
   try {
-    writeSync(fd, `${line}\n`);
+    writeSync(pipe, `${line}\n`);
   } catch {
     // Who would pass it on is gone; systemd hears no more from us, and will start us again.
   }
   return true;
+}
+
+/** For reading, too, which waits for no reader, and keeps what is written before one comes. */
+function openPipe(): number {
+  const { MEDIATOR_NOTIFY_FD: fd, MEDIATOR_NOTIFY_FIFO: fifo } = process.env;
+  return fifo === undefined ? Number(fd) : openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);
 }
 
 /** Says that we live, for as long as our event loop turns. */

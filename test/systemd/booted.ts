@@ -7,11 +7,12 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeF
 import { before, suite, test } from 'node:test';
 import { isAlive } from '../helpers/processes.ts';
 import { until } from '../helpers/wait.ts';
-import { Call, PATIENCE, journal, must, pidOf, read, script, sh, show, startedAgain, stubFor } from './system.ts';
+import { Call, PATIENCE, inSandbox, journal, must, pidOf, read, script, sh, show, startedAgain, stubFor } from './system.ts';
 
 const NODE = '/shared/node/bin/node';
 /** Below which each run has one, in a hybrid of cgroups version 1 and 2, and in version 2 alone. */
 const GROUPS = '/sys/fs/cgroup/{unified/,}system.slice/mediator-runner.service/runs';
+const PROBE = '/repository/test/systemd/probe.ts';
 const UNITS = ['mediator-runner', 'mediator-front'] as const;
 /** Prints for about three seconds. */
 const SLOW = '#!/bin/bash\nfor i in {1..30}; do echo "line $i"; sleep 0.1; done\n';
@@ -120,6 +121,21 @@ suite('the units', () => {
     }
     await must('runuser -u mediator -- test -r /etc/mediator/scripts/close-ticket.sh');
     await must('runuser -u mediator-front -- test -w /run/mediator/runner.sock');
+  });
+
+  test('let the front execute nothing but Node, and map nothing but its libraries', async () => {
+    const tried = await inSandbox(`/etc/mediator/node ${PROBE}`);
+    const [itself, ...others] = tried.trimEnd().split('\n');
+    assert.equal(itself, 'done: Node', 'what the probe does would work, if it were allowed');
+    assert.ok(others.length >= 17, tried);
+    for (const line of others) assert.match(line, /^refused: /);
+  });
+
+  test('let the front make no program in memory', async () => {
+    const python = await must('readlink -f /usr/bin/python3');
+    const made = (name: string): string => `${python} -c "import os; os.${name}; print('done')"`;
+    assert.equal(await inSandbox(made('getpid()'), `ExecPaths=${python}`), 'done\n');
+    assert.match(await inSandbox(made("memfd_create('x')"), `ExecPaths=${python}`), /PermissionError/);
   });
 
   test('write the log with priorities', async () => {
@@ -374,7 +390,8 @@ suite('install.sh --uninstall', () => {
     const { code, stdout } = await sh('/root/newer/install.sh --uninstall');
     assert.equal(code, 0);
     assert.match(stdout, /kept: \/etc\/mediator/);
-    for (const path of ['/opt/mediator-agent', '/usr/local/bin/mediator-agent', '/run/mediator']) assert.ok(!existsSync(path), path);
+    for (const path of ['/opt/mediator-agent', '/usr/local/bin/mediator-agent', '/run/mediator', '/run/mediator-front'])
+      assert.ok(!existsSync(path), path);
     for (const unit of UNITS) assert.equal(await show(unit, 'LoadState'), 'not-found');
     for (const path of ['/etc/mediator/keys.yaml', '/etc/mediator/scripts/close-ticket.sh', '/var/lib/mediator/journal.db'])
       assert.ok(existsSync(path), path);
