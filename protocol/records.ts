@@ -45,17 +45,25 @@ export function encodeTerminal({ outcome, code, stdout, stderr, message }: Termi
   return Buffer.from(message === '' ? line : `${line} ${oneLine(message)}`);
 }
 
+type Take = (length: number) => Buffer;
+
 /**
  * Bytes of a stream as messages that the stub is able to read: none longer than `accept.frame`, and NUL bytes only in messages of
  * at least `accept.bulk` bytes.
+ * @param take makes the buffer of a message
  */
-export function* encodeOutput(stream: Stream, data: Buffer, accept: Accept): Generator<Buffer> {
+export function* encodeOutput(
+  stream: Stream,
+  data: Buffer,
+  accept: Accept,
+  take: Take = (length) => Buffer.allocUnsafe(length),
+): Generator<Buffer> {
   const room = accept.frame - 1;
   for (let from = 0; from < data.length; from += room) {
     const part = data.subarray(from, from + room);
     const bulk = accept.bulk !== 0 && part.length + 1 >= accept.bulk;
-    if (bulk || !part.includes(0)) yield typed(stream, part);
-    else yield* withoutZeros(stream, part);
+    if (bulk || !part.includes(0)) yield typed(stream, part, take);
+    else yield* withoutZeros(stream, part, take);
   }
 }
 
@@ -83,20 +91,20 @@ export function decodeAgentMessage(data: Buffer): AgentMessage {
   }
 }
 
-function* withoutZeros(stream: Stream, data: Buffer): Generator<Buffer> {
+function* withoutZeros(stream: Stream, data: Buffer, take: Take): Generator<Buffer> {
   let from = 0;
   while (from < data.length) {
     const zero = data.indexOf(0, from);
     const textEnd = zero === -1 ? data.length : zero;
-    if (textEnd > from) yield typed(stream, data.subarray(from, textEnd));
+    if (textEnd > from) yield typed(stream, data.subarray(from, textEnd), take);
     from = textEnd;
     while (data[from] === 0) from += 1;
     if (from > textEnd) yield Buffer.from(`z${stream === 'stdout' ? 'o' : 'e'}${from - textEnd}`);
   }
 }
 
-function typed(stream: Stream, data: Buffer): Buffer {
-  const message = Buffer.allocUnsafe(data.length + 1);
+function typed(stream: Stream, data: Buffer, take: Take): Buffer {
+  const message = take(data.length + 1);
   message[0] = TYPE[stream];
   data.copy(message, 1);
   return message;

@@ -6,6 +6,7 @@ import { encodeTerminal } from '../../protocol/records.ts';
 import { checkGrant, type Key } from '../config/keys.ts';
 import type { Logger } from '../log.ts';
 import { CLOSE, type Connection } from '../wire/connection.ts';
+import { giveBuffer } from '../wire/large-buffers.ts';
 import type { Upstream } from './upstream.ts';
 
 export interface RelayParts {
@@ -110,7 +111,7 @@ function encodeOpening(data: Buffer, binary: boolean, key: Key, caller: Caller |
 
 /** Sends on; a receiver that is slower than its sender stops it for a while. */
 function pass(to: Connection, from: Connection, message: string | Buffer): void {
-  to.send(message);
+  to.send(message, typeof message === 'string' ? undefined : () => giveBuffer(message));
   if (!to.congested) return;
   from.pause();
   to.onceDrained(() => from.resume());

@@ -2,12 +2,11 @@
 import type { Accept } from '../../protocol/messages.ts';
 import { encodeNotice, encodeOutput, encodeTerminal, type Stream, type Terminal } from '../../protocol/records.ts';
 import type { Connection } from '../wire/connection.ts';
+import { CHUNK, giveBuffer, takeBuffer } from '../wire/large-buffers.ts';
 import type { RunView } from './view.ts';
 
 /** Output that follows within this time is sent together, in milliseconds: a fifth of what a person notices. */
 const GATHER = 5;
-/** The most that is read from the spool at a time. */
-const CHUNK = 256 * 1024;
 /** One for all readers: what is read is copied into messages before anything else is read. Garbage of this size is what costs most (README, Decisions). */
 const BUFFER = Buffer.allocUnsafeSlow(CHUNK);
 
@@ -99,7 +98,7 @@ export class Reader {
     if (stream === undefined) return false;
     const data = this.#view.read(stream, this.#position[stream], Math.min(CHUNK, this.#accept.frame - 1), BUFFER);
     if (data.length === 0) throw new Error(`the spool of run ${this.#view.id} is shorter than the journal says`);
-    for (const message of encodeOutput(stream, data, this.#accept)) this.#connection.send(message);
+    for (const message of encodeOutput(stream, data, this.#accept, takeBuffer)) this.#connection.send(message, () => giveBuffer(message));
     this.#position[stream] += data.length;
     return true;
   }

@@ -18,8 +18,9 @@ export interface Connection {
   onMessage(handler: (data: Buffer, binary: boolean) => void): void;
   /** Called once, also when the peer vanished without a close frame (then with 1006). */
   onClose(handler: (code: number) => void): void;
-  /** A string leaves as a text message, a buffer as a binary one, together with all that is sent in this turn of the event loop. Without effect once the connection is closing. */
-  send(data: string | Buffer): void;
+  /** A string leaves as a text message, a buffer as a binary one, together with all that is sent in this turn of the event loop. Without effect once the connection is closing.
+   * @param passed is called as soon as the system has all of `data`; never, if it does not get it */
+  send(data: string | Buffer, passed?: () => void): void;
   /** Calls back once, as soon as the connection is no longer congested. */
   onceDrained(callback: () => void): void;
   pause(): void;

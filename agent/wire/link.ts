@@ -6,6 +6,7 @@
 import type { Duplex } from 'node:stream';
 import { gather } from './gather.ts';
 import type { Connection } from './connection.ts';
+import { takeBuffer } from './large-buffers.ts';
 import { HEADER, KIND, isFrame, type Kind } from './link-frames.ts';
 import { LinkedConnection } from './linked-connection.ts';
 
@@ -72,7 +73,7 @@ export class Link {
 
   #begin(id: number): LinkedConnection {
     const call = new LinkedConnection(
-      (kind, data) => this.#send(id, kind, data),
+      (kind, data, passed) => this.#send(id, kind, data, passed),
       () => {
         this.#calls.delete(id);
         if (this.#retired && this.#calls.size === 0) this.#socket.end();
@@ -83,7 +84,7 @@ export class Link {
     return call;
   }
 
-  #send(id: number, kind: Kind, data: string | Buffer = ''): void {
+  #send(id: number, kind: Kind, data: string | Buffer = '', passed?: () => void): void {
     if (this.#socket.destroyed) return;
     const length = Buffer.byteLength(data);
     const joined = typeof data === 'string' || length <= SMALL;
@@ -94,8 +95,10 @@ export class Link {
     gather(this.#socket);
     if (typeof data === 'string') frame.write(data, HEADER);
     else if (joined) data.copy(frame, HEADER);
-    this.#socket.write(frame);
-    if (!joined) this.#socket.write(data);
+    if (!joined) this.#socket.write(frame);
+    this.#socket.write(joined ? frame : data, (error) => {
+      if (!error) passed?.();
+    });
   }
 
   /** Takes what has come. The chunk is not kept. */
@@ -119,7 +122,7 @@ export class Link {
         at += length;
         this.#take(Buffer.from(chunk.subarray(at - length, at)));
       } else {
-        this.#payload = Buffer.allocUnsafeSlow(length);
+        this.#payload = takeBuffer(length);
         this.#filled = 0;
       }
     }

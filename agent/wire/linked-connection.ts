@@ -9,7 +9,7 @@ const LOST = 1006;
 type State = 'opening' | 'open' | 'closing' | 'closed';
 
 export class LinkedConnection implements Connection {
-  readonly #send: (kind: Kind, data?: string | Buffer) => void;
+  readonly #send: (kind: Kind, data?: string | Buffer, passed?: () => void) => void;
   readonly #ended: () => void;
   #state: State = 'opening';
   #onTaken: (taken: boolean) => void = () => undefined;
@@ -26,7 +26,7 @@ export class LinkedConnection implements Connection {
   readonly #drainWaiters: (() => void)[] = [];
 
   /** @param ended is called once, when no frame of this conversation is due any more */
-  constructor(send: (kind: Kind, data?: string | Buffer) => void, ended: () => void) {
+  constructor(send: (kind: Kind, data?: string | Buffer, passed?: () => void) => void, ended: () => void) {
     this.#send = send;
     this.#ended = ended;
   }
@@ -82,10 +82,10 @@ export class LinkedConnection implements Connection {
     else process.nextTick(() => handler(code));
   }
 
-  send(data: string | Buffer): void {
+  send(data: string | Buffer, passed?: () => void): void {
     if (!this.open) return;
     this.#unpassed += Buffer.byteLength(data);
-    this.#send(typeof data === 'string' ? KIND.text : KIND.binary, data);
+    this.#send(typeof data === 'string' ? KIND.text : KIND.binary, data, passed);
   }
 
   onceDrained(callback: () => void): void {

@@ -34,10 +34,13 @@ export class SocketConnection implements Connection {
     return this.#ws.bufferedAmount > HIGH_WATER;
   }
 
-  send(data: string | Buffer): void {
+  send(data: string | Buffer, passed?: () => void): void {
     if (!this.open) return;
     if (this.#socket !== undefined) gather(this.#socket);
-    this.#ws.send(data, { binary: typeof data !== 'string' }, this.#sent);
+    this.#ws.send(data, { binary: typeof data !== 'string' }, (error) => {
+      if (!error) passed?.();
+      this.#sent();
+    });
   }
 
   onceDrained(callback: () => void): void {
