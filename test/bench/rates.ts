@@ -39,7 +39,7 @@ export async function measureRates(
 }
 
 /** A process of its own, as the agent is one. */
-function startSpawnLoop(): AsyncDisposable & { rate: (seconds: number) => Promise<number> } {
+export function startSpawnLoop(): AsyncDisposable & { rate: (seconds: number) => Promise<number> } {
   const child = spawn(process.execPath, [path.join(import.meta.dirname, 'spawn-loop.ts'), String(CONCURRENCY)], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
