@@ -17,7 +17,7 @@ export function addRuns(program: Command): void {
   listing(runs.command('show <run>').description('everything that is known of a run')).action(
     (id: string, { config, ...options }: WithConfig & { json?: boolean }) => showRun(readConfig(config), id, options),
   );
-  configured(runs.command('logs <run>').description('what a run printed, stdout on stdout, stderr on stderr'))
+  configured(runs.command('logs <run>').description('what a run printed, in the order in which it did: stdout on stdout, stderr on stderr'))
     .option('-f, --follow', 'exit with the exit code of the run')
     .option('--stdout', 'stdout alone')
     .option('--stderr', 'stderr alone')

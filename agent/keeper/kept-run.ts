@@ -4,6 +4,7 @@ import type { Stream } from '../../protocol/records.ts';
 import { patternsOf } from './masking.ts';
 import { MasksFile } from './masks-file.ts';
 import type { EndOrder, Ended, Kept, StartOrder } from './messages.ts';
+import { OrderFile } from './order-file.ts';
 import { SpoolFile } from './spool-file.ts';
 
 export class KeptRun {
@@ -12,8 +13,9 @@ export class KeptRun {
   readonly memo: string;
   readonly #files: Record<Stream, SpoolFile>;
   readonly #masks: MasksFile | undefined;
+  readonly #order: OrderFile;
   readonly #onGrowth: () => void;
-  #order: EndOrder | undefined;
+  #endOrder: EndOrder | undefined;
   #obey: ((order: EndOrder) => void) | undefined;
   #ended: Ended | null = null;
 
@@ -25,6 +27,7 @@ export class KeptRun {
     this.#onGrowth = onGrowth;
     const patterns = patternsOf(secrets.flatMap((name) => env[name] ?? []));
     this.#masks = patterns.length === 0 ? undefined : new MasksFile(folder, patterns);
+    this.#order = new OrderFile(folder);
     this.#files = { stdout: new SpoolFile(path.join(folder, 'stdout')), stderr: new SpoolFile(path.join(folder, 'stderr')) };
   }
 
@@ -43,6 +46,7 @@ export class KeptRun {
   /** @throws Failure `spool-full` */
   append(stream: Stream, chunk: Buffer): void {
     this.#masks?.open();
+    this.#order.note(stream, chunk.length);
     this.#files[stream].append(chunk);
     this.#masks?.note(stream, chunk);
     this.#onGrowth();
@@ -50,21 +54,22 @@ export class KeptRun {
 
   /** Ends the run before its time. Only the first order counts, and none after the end. */
   end(order: EndOrder): void {
-    if (this.#ended !== null || this.#order !== undefined) return;
-    this.#order = order;
+    if (this.#ended !== null || this.#endOrder !== undefined) return;
+    this.#endOrder = order;
     this.#obey?.(order);
   }
 
   /** Who carries out an order to end; one that was given before is carried out at once. */
   obeyWith(obey: (order: EndOrder) => void): void {
     this.#obey = obey;
-    if (this.#order !== undefined) obey(this.#order);
+    if (this.#endOrder !== undefined) obey(this.#endOrder);
   }
 
   settle(ending: Omit<Ended, 'totals'>): Ended {
     const { stdout, stderr } = this.#files;
     stdout.close();
     stderr.close();
+    this.#order.close();
     this.#masks?.close(this.lengths);
     return (this.#ended = { ...ending, totals: { stdout: stdout.measured, stderr: stderr.measured } });
   }

@@ -1,7 +1,8 @@
-/** A run as its history shows it: secrets are masked, byte for byte. Callers get the bytes as they are. */
+/** A run as its history shows it: in the order in which it was printed, and secrets are masked, byte for byte. Callers get the bytes as they are. */
 import type { Stream } from '../../protocol/records.ts';
 import { maskBytes } from '../keeper/masking.ts';
 import { readMasks, type Masks } from '../keeper/masks-file.ts';
+import { Turns } from '../keeper/order-file.ts';
 import type { RunView } from './view.ts';
 
 /** @param folder of the run in the spool */
@@ -31,6 +32,7 @@ export function maskedView(view: RunView, folder: string): RunView {
       maskBytes(masked, position, [...found.spans[stream], [found.safe[stream], Infinity]]);
       return masked;
     },
+    turns: () => new Turns(folder),
     subscribe: (callback) => view.subscribe(callback),
   };
 }

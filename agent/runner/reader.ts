@@ -1,12 +1,15 @@
 /** Copies a run's streams to one connection, from where the reader is to the end: at once while output is slow, in few large messages while it is fast. */
 import type { Accept } from '../../protocol/messages.ts';
-import { encodeNotice, encodeOutput, encodeTerminal, type Stream, type Terminal } from '../../protocol/records.ts';
+import { encodeNotice, encodeOutput, encodeTerminal, type Terminal } from '../../protocol/records.ts';
+import type { Turn, Turns } from '../keeper/order-file.ts';
 import type { Connection } from '../wire/connection.ts';
 import { CHUNK, giveBuffer, takeBuffer } from '../wire/large-buffers.ts';
 import type { RunView } from './view.ts';
 
 /** Output that follows within this time is sent together, in milliseconds: a fifth of what a person notices. */
 const GATHER = 5;
+/** Reads before others get their turn on the event loop: streams that alternate come in many small ones. */
+const READS = 256;
 /** One for all readers: what is read is copied into messages before anything else is read. Garbage of this size is what costs most (README, Decisions). */
 const BUFFER = Buffer.allocUnsafeSlow(CHUNK);
 
@@ -20,6 +23,7 @@ export class Reader {
   readonly #view: RunView;
   readonly #accept: Accept;
   readonly #position: Position;
+  readonly #turns: Turns | undefined;
   readonly #onEnd: (error?: unknown) => void;
   #unsubscribe = (): void => undefined;
   #gathering: NodeJS.Timeout | undefined;
@@ -33,6 +37,7 @@ export class Reader {
     this.#view = view;
     this.#accept = accept;
     this.#position = { ...position };
+    this.#turns = view.turns?.();
     this.#onEnd = onEnd;
   }
 
@@ -72,15 +77,17 @@ export class Reader {
   }
 
   #sendAll(): void {
-    while (this.#connection.open && !this.#connection.congested && this.#sendSome());
+    let reads = 0;
+    while (reads < READS && this.#connection.open && !this.#connection.congested && this.#sendSome()) reads += 1;
     const terminal = this.#pending() === undefined ? this.#view.terminal : undefined;
     if (terminal !== undefined) this.#end(terminal);
-    else if (this.#connection.congested) this.#wait();
+    else if (this.#connection.congested) this.#wait((go) => this.#connection.onceDrained(go));
+    else if (reads === READS) this.#wait(setImmediate);
   }
 
-  #wait(): void {
+  #wait(until: (go: () => void) => void): void {
     this.#waiting = true;
-    this.#connection.onceDrained(() => {
+    until(() => {
       this.#waiting = false;
       this.#send();
     });
@@ -94,18 +101,27 @@ export class Reader {
   }
 
   #sendSome(): boolean {
-    const stream = this.#pending();
-    if (stream === undefined) return false;
-    const data = this.#view.read(stream, this.#position[stream], Math.min(CHUNK, this.#accept.frame - 1), BUFFER);
+    const turn = this.#pending();
+    if (turn === undefined) return false;
+    const { stream, end } = turn;
+    const data = this.#view.read(
+      stream,
+      this.#position[stream],
+      Math.min(CHUNK, this.#accept.frame - 1, end - this.#position[stream]),
+      BUFFER,
+    );
     if (data.length === 0) throw new Error(`the spool of run ${this.#view.id} is shorter than the journal says`);
     for (const message of encodeOutput(stream, data, this.#accept, takeBuffer)) this.#connection.send(message, () => giveBuffer(message));
     this.#position[stream] += data.length;
     return true;
   }
 
-  /** The stream that has bytes to send; stderr first, because it is short and explains. */
-  #pending(): Stream | undefined {
-    if (this.#position.stderr < this.#view.length('stderr')) return 'stderr';
-    return this.#position.stdout < this.#view.length('stdout') ? 'stdout' : undefined;
+  /** What is to be sent next. To callers stderr first, because it is short and explains. */
+  #pending(): Turn | undefined {
+    const ended = this.#view.terminal !== undefined;
+    const lengths = { stdout: this.#view.length('stdout'), stderr: this.#view.length('stderr') };
+    if (this.#turns !== undefined) return this.#turns.next(this.#position, lengths, ended);
+    const stream = (['stderr', 'stdout'] as const).find((name) => this.#position[name] < lengths[name]);
+    return stream === undefined ? undefined : { stream, end: lengths[stream] };
   }
 }

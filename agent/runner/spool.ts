@@ -5,6 +5,7 @@ import path from 'node:path';
 import { Failure } from '../../protocol/failures.ts';
 import type { Stream } from '../../protocol/records.ts';
 import { NOTHING, measure, measureFile, type Measured } from '../keeper/digest.ts';
+import { orderSizeAtMost } from '../keeper/order-file.ts';
 import { SpoolFile, spoolFailure } from '../keeper/spool-file.ts';
 import { readSpool } from './view.ts';
 
@@ -123,5 +124,8 @@ function writeAll(file: string, bytes: Buffer): void {
 
 /** What a run takes on the disk, in bytes: a folder, and files in whole blocks. */
 export function diskSize(sizes: Record<Stream | 'stdin', number>): number {
-  return [sizes.stdin, sizes.stdout, sizes.stderr].reduce((sum, size) => sum + Math.ceil(size / BLOCK) * BLOCK, BLOCK);
+  return [sizes.stdin, sizes.stdout, sizes.stderr, orderSizeAtMost(sizes)].reduce(
+    (sum, size) => sum + Math.ceil(size / BLOCK) * BLOCK,
+    BLOCK,
+  );
 }

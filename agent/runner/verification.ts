@@ -5,11 +5,12 @@ import { Audit } from '../journal/audit.ts';
 import type { Head } from '../journal/chain.ts';
 import type { JournalRow } from '../journal/row.ts';
 import { measureFile, type Measured } from '../keeper/digest.ts';
+import { namedIn, orderSizeAtMost } from '../keeper/order-file.ts';
 
 export interface Mismatch {
   /** Empty if it is no run's. */
   run: string;
-  what: 'stdin' | 'stdout' | 'stderr' | 'journal';
+  what: 'stdin' | 'stdout' | 'stderr' | 'order' | 'journal';
   message: string;
 }
 
@@ -70,6 +71,8 @@ async function compare(folder: string, row: JournalRow, audit: Audit): Promise<[
     const message = await compareFile(path.join(folder, stream), { size: row[stream], sha256: row[`${stream}_sha256`] });
     if (message !== undefined) mismatches.push([stream, message]);
   }
+  const order = compareOrder(folder, row);
+  if (order !== undefined) mismatches.push(['order', order]);
   if (mismatches.length === 0) return mismatches;
   const now = audit.byId(row.id); // retention may have been here in the meantime
   return now?.removed === null ? mismatches : [];
@@ -84,5 +87,16 @@ async function compareFile(file: string, expected: Measured): Promise<string | u
     return `the bytes in the spool are not those that were written: their SHA-256 is ${sha256}, the journal says ${expected.sha256}`;
   } catch (error) {
     return `its file in the spool cannot be read: ${Failure.from(error).message}`;
+  }
+}
+
+/** The order in which the streams are shown has no hash: that it fits what was printed is all that can be said. */
+function compareOrder(folder: string, row: JournalRow): string | undefined {
+  try {
+    const { stdout, stderr, size } = namedIn(folder);
+    if (stdout <= row.stdout && stderr <= row.stderr && size <= orderSizeAtMost(row)) return undefined;
+    return `the order of stdout and stderr names ${stdout} and ${stderr} bytes in ${size}; the run printed ${row.stdout} and ${row.stderr}`;
+  } catch (error) {
+    return `the order of stdout and stderr cannot be read: ${Failure.from(error).message}`;
   }
 }

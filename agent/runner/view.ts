@@ -5,6 +5,7 @@ import { Failure } from '../../protocol/failures.ts';
 import type { Stream, Terminal } from '../../protocol/records.ts';
 import { EXIT_UNKNOWN, type Outcome } from '../../protocol/outcomes.ts';
 import type { JournalRow } from '../journal/row.ts';
+import type { Turns } from '../keeper/order-file.ts';
 
 export interface RunView {
   /** ULID. */
@@ -15,6 +16,8 @@ export interface RunView {
   length(stream: Stream): number;
   /** Up to `max` bytes of a stream from a position on; in `into`, unless they are in memory anyway. */
   read(stream: Stream, position: number, max: number, into?: Buffer): Buffer;
+  /** In which order a reader shows the streams: as they were printed. Without it, stderr comes first, as callers get it. */
+  turns?(): Turns;
   /** Calls back whenever a stream has grown or the run has ended, until the returned function is called. */
   subscribe(callback: () => void): () => void;
 }

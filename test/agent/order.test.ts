@@ -1,0 +1,103 @@
+/** `runs logs`: stdout and stderr in the order in which they were printed. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { startAgent, type TestAgent } from '../helpers/agent.ts';
+import { AGENT_ENV, MAIN } from '../helpers/command.ts';
+import { dial, invoke, startMessage } from '../helpers/stub.ts';
+import { soon, until } from '../helpers/wait.ts';
+
+const ORDER = 'out 1\nerr 1\nout 2\nerr 2\nerr 3\nout 3\n';
+
+suite('the order of stdout and stderr', () => {
+  let agent: TestAgent;
+  before(async () => {
+    agent = await startAgent();
+    // Goes on when what it printed is in the spool, and before its second line when the test says so.
+    agent.script(
+      'turns.sh',
+      `#!/bin/bash
+      spool=${agent.state}/spool/$MEDIATOR_RUN
+      kept() { until [ "$(stat -c %s "$spool/$1" 2>/dev/null)" = "$2" ]; do sleep 0.01; done; }
+      echo 'out 1'; kept stdout 6
+      until [ -e "$1" ]; do sleep 0.01; done
+      echo 'err 1' >&2; kept stderr 6
+      echo 'out 2'; kept stdout 12
+      echo 'err 2' >&2; echo 'err 3' >&2; kept stderr 18
+      echo 'out 3'
+      `,
+    );
+  });
+  after(() => agent.close());
+
+  /** As a terminal gets it: both streams into the same file. */
+  async function printed(...args: string[]): Promise<string> {
+    const file = path.join(agent.dir, 'printed');
+    const fd = openSync(file, 'w');
+    const command = [MAIN, 'runs', 'logs', '--config', agent.config, ...args];
+    const child = spawn(process.execPath, command, { stdio: ['ignore', fd, fd], env: { ...process.env, ...AGENT_ENV } });
+    closeSync(fd);
+    await soon('the end of runs logs', once(child, 'close'));
+    return readFileSync(file, 'utf8');
+  }
+
+  async function ran(): Promise<string> {
+    const { run = '' } = await invoke(agent, { script: 'turns', args: [agent.config] });
+    return run;
+  }
+
+  test('is theirs in runs logs, and a run without its record has stdout first', async () => {
+    const run = await ran();
+    assert.equal(await printed(run), ORDER);
+    assert.equal(readFileSync(agent.spoolFile(run, 'stdout'), 'utf8'), 'out 1\nout 2\nout 3\n');
+    rmSync(agent.spoolFile(run, 'order'));
+    assert.equal(await printed(run), 'out 1\nout 2\nout 3\nerr 1\nerr 2\nerr 3\n');
+  });
+  test('is theirs also for who follows, and although the runner crashed in between', async () => {
+    const go = path.join(agent.dir, 'go');
+    const call = await dial(agent);
+    call.send(startMessage({ script: 'turns', args: [go] }));
+    call.send({ type: 'end', stdin: 0 });
+    const run = await call.accepted();
+    await until('its first line is kept', () => existsSync(agent.spoolFile(run, 'stdout')));
+    const runner = agent.part('runner') ?? 0;
+    process.kill(runner, 'SIGKILL');
+    await until('another runner answers', async () => {
+      const found = agent.part('runner');
+      return (
+        found !== undefined &&
+        found !== runner &&
+        (await agent.run(run).then(
+          () => true,
+          () => false,
+        ))
+      );
+    });
+    const following = printed('-f', run);
+    writeFileSync(go, '');
+    assert.equal(await following, ORDER);
+    call.destroy();
+  });
+  test('is no file more for a run that printed to one of them alone', async () => {
+    agent.script('one.sh', '#!/bin/bash\necho one >&"$1"\n');
+    for (const stream of ['1', '2']) {
+      const { run = '' } = await invoke(agent, { script: 'one', args: [stream] });
+      assert.ok(!existsSync(agent.spoolFile(run, 'order')));
+    }
+  });
+  test('is verified: it names no more than was printed', async () => {
+    const run = await ran();
+    const file = agent.spoolFile(run, 'order');
+    const original = readFileSync(file);
+    const verify = () => agent.command(['runs', 'verify'], ['--json']);
+    assert.equal((await verify()).code, 0);
+    writeFileSync(file, Buffer.concat([original, original, original]));
+    const { code, stdout } = await verify();
+    writeFileSync(file, original);
+    assert.equal(code, 1);
+    assert.match(stdout, new RegExp(`"run":"${run}","what":"order"`));
+  });
+});
