@@ -301,6 +301,7 @@ settings_number() {
   printf -v "$1" %s "$2"
   [[ -n $2 ]] || return 0
   { bytes_within "$2" 0-9 1 5 && ((10#$2 >= 1 && 10#$2 <= $4)); } || die 78 "the setting $3 is \"$2\"; set it to whole seconds from 1 to $4"
+  printf -v "$1" %d $((10#$2)) # 08 is no number in JSON, and octal for bash
 }
 
 # Sets URLS.

@@ -39,7 +39,7 @@ export function parseYaml<S extends z.ZodType>(file: string, text: string, schem
   const fault = (line: number, field: string, message: string): Problem => ({ file, line, field, message });
   if (text.length > MAX_BYTES) return { ok: false, problems: [fault(0, '', `is larger than ${MAX_BYTES} bytes`)] };
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   if (document.errors.length > 0) {
     return { ok: false, problems: document.errors.map((error) => fault(lines.linePos(error.pos[0]).line, '', error.message)) };
   }
