@@ -1,0 +1,171 @@
+/**
+ * Scripts are changed by the tools that people use, while calls go on: each call runs a whole version, or is refused and told why. The script says
+ * its version at its beginning and at its end, with much in between.
+ */
+import assert from 'node:assert/strict';
+import { copyFileSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { startAgent, type TestAgent } from '../../helpers/agent.ts';
+import { runCommand } from '../../helpers/command.ts';
+import { invoke } from '../../helpers/stub.ts';
+import { until } from '../../helpers/wait.ts';
+
+/** What refuses a call for a moment: it is being written, it is not there, it cannot be started. */
+const REFUSALS = [75, 126, 127];
+
+suite('a script that is changed while calls go on', () => {
+  let agent: TestAgent;
+  let version = 0;
+  before(async () => {
+    agent = await startAgent({ settings: { settle: '100ms' } });
+    put(agent.script('area/probe.sh', sourceOf(0)), 0);
+  });
+  after(() => agent.close());
+
+  const inArea = (name = 'probe.sh'): string => path.join(agent.scripts, 'area', name);
+  const aside = (name: string): string => path.join(agent.dir, name);
+
+  function put(file: string, number: number): string {
+    mkdirSync(path.dirname(file), { recursive: true, mode: 0o755 });
+    writeFileSync(file, sourceOf(number), { mode: 0o755 });
+    return file;
+  }
+
+  /** One call. Its version, or undefined if it was refused. */
+  async function call(script: string): Promise<number | undefined> {
+    const { terminal, stdout, stderr } = await invoke(agent, { script });
+    if (stdout.length === 0) {
+      assert.ok(REFUSALS.includes(terminal.code), JSON.stringify(terminal));
+      assert.match(terminal.message + stderr.toString(), /./);
+      return undefined;
+    }
+    const [, first, last] = /^begin (\d+)\nend (\d+)\n$/.exec(stdout.toString()) ?? [];
+    assert.ok(
+      first !== undefined && first === last && terminal.code === 0,
+      `half a script ran: ${stdout.toString()} ${JSON.stringify(terminal)}`,
+    );
+    return Number(first);
+  }
+
+  /** Calls without a pause, two at a time, until the version is the new one. */
+  async function callUntil(script: string, wanted: number): Promise<void> {
+    const caller = async (): Promise<void> => {
+      let last = -1;
+      while (last !== wanted) {
+        const now = await call(script);
+        if (now === undefined) continue;
+        assert.ok(now >= last, `version ${now} came after ${last}`);
+        last = now;
+      }
+    };
+    await Promise.all([caller(), caller()]);
+  }
+
+  async function tool(command: string, ...args: string[]): Promise<void> {
+    const { code, stderr } = await runCommand(command, args, { cwd: agent.scripts, env: { HOME: agent.dir } });
+    assert.equal(code, 0, `${command}: ${stderr}`);
+  }
+
+  const vim = (backupcopy: string) => (number: number) =>
+    tool(
+      'vim',
+      '-N',
+      '-u',
+      'NONE',
+      '-i',
+      'NONE',
+      '-es',
+      '-c',
+      `set backupcopy=${backupcopy}`,
+      '-c',
+      `%s/\\(begin\\|end\\) \\d\\+$/\\1 ${number}/`,
+      '-c',
+      'wq',
+      inArea(),
+    );
+
+  /** They put a new file in the place of the old one, so that whoever has begun with that one goes on with it. */
+  const replacing: Record<string, (number: number) => Promise<void>> = {
+    mv: (number) => tool('mv', put(aside('new.sh'), number), inArea()),
+    'sed -i': (number) => tool('sed', '-i', `s/\\(begin\\|end\\) [0-9]*$/\\1 ${number}/`, inArea()),
+    rsync: (number) => tool('rsync', '-It', put(aside('probe.sh'), number), inArea()),
+    'rm -r of the folder, and cp -r': async (number) => {
+      put(path.join(aside('copy'), 'probe.sh'), number);
+      await tool('rm', '-r', inArea('.'));
+      await tool('cp', '-r', aside('copy'), path.join(agent.scripts, 'area'));
+    },
+  };
+  for (const [name, change] of Object.entries(replacing)) {
+    test(`by ${name}: all calls run a whole version`, async () => {
+      version += 1;
+      await Promise.all([callUntil('area/probe', version), change(version)]);
+    });
+  }
+
+  /** They write under the name that is called. A call that is being started at that moment may read what is there; those that come from then on may not. */
+  const overwriting: Record<string, (number: number) => Promise<void>> = {
+    cp: (number) => tool('cp', put(aside('new.sh'), number), inArea()),
+    'rsync --inplace': (number) => tool('rsync', '--inplace', '-It', put(aside('probe.sh'), number), inArea()),
+    'vim with backupcopy=yes': vim('yes'),
+    'vim with backupcopy=no': vim('no'),
+    'a slow writer': (number) => {
+      copyFileSync(put(aside('new.sh'), number), aside('slow.sh'));
+      return tool('bash', '-c', 'while IFS= read -r line; do printf "%s\\n" "$line"; done <"$1" >"$2"', 'slow', aside('slow.sh'), inArea());
+    },
+  };
+  for (const [name, change] of Object.entries(overwriting)) {
+    test(`by ${name}: all calls that come from then on run a whole version`, async () => {
+      version += 1;
+      const was = statSync(inArea()).ctimeMs;
+      const changed = change(version);
+      await until('the file is written', () => statSync(inArea(), { throwIfNoEntry: false })?.ctimeMs !== was);
+      await Promise.all([callUntil('area/probe', version), changed]);
+    });
+  }
+
+  test('by git pull: all calls that come from then on run a whole version', async () => {
+    const git = (...args: string[]) => tool('git', '-c', 'user.name=t', '-c', 'user.email=t@example.com', ...args);
+    const origin = aside('origin');
+    const commit = async (number: number): Promise<void> => {
+      put(path.join(origin, 'probe.sh'), number);
+      await git('-C', origin, 'add', '.');
+      await git('-C', origin, 'commit', '-qm', String(number));
+    };
+    mkdirSync(origin);
+    await git('-C', origin, 'init', '-q');
+    await commit(1);
+    await git('clone', '-q', origin, path.join(agent.scripts, 'cloned'));
+    await callUntil('cloned/probe', 1);
+    for (const next of [2, 3]) {
+      await commit(next);
+      const file = path.join(agent.scripts, 'cloned/probe.sh');
+      const was = statSync(file).ctimeMs;
+      const pulled = git('-C', path.join(agent.scripts, 'cloned'), 'pull', '-q');
+      await until('the file is written', () => statSync(file, { throwIfNoEntry: false })?.ctimeMs !== was);
+      await Promise.all([callUntil('cloned/probe', next), pulled]);
+    }
+  });
+
+  test('by another folder behind a link (ln -sfn): all calls run a whole version', async () => {
+    for (const number of [1, 2, 3]) put(path.join(agent.scripts, `releases/${number}/probe.sh`), number);
+    for (const number of [1, 2, 3]) {
+      await Promise.all([callUntil('live/probe', number), tool('ln', '-sfn', `releases/${number}`, 'live')]);
+    }
+  });
+
+  test('is not found any more when its folder was removed, and is again when it is back', async () => {
+    rmSync(inArea('.'), { recursive: true });
+    const { terminal } = await invoke(agent, { script: 'area/probe' });
+    assert.equal(terminal.code, 127);
+    version += 1;
+    put(inArea(), version);
+    await callUntil('area/probe', version);
+  });
+});
+
+/** 200 kB, which bash reads piece by piece. */
+function sourceOf(version: number): string {
+  const filler = `: ${'x'.repeat(97)}\n`.repeat(2000);
+  return `#!/bin/bash\necho begin ${version}\n${filler}echo end ${version}\n`;
+}
