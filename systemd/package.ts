@@ -22,6 +22,7 @@ const PAGE = 'agent/admin/page';
 const FILES = [
   'README.md',
   'LICENSE',
+  'container',
   'mediator',
   'protocol/README.md',
   'scripts',

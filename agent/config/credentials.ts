@@ -1,7 +1,9 @@
-/** What systemd hands over (systemd.exec(5), LoadCredential=) takes the place of files that only root can read. */
+/** What systemd or Kubernetes hands over in $CREDENTIALS_DIRECTORY (systemd.exec(5), LoadCredential=; container/README.md) takes the place of files that only root can read. */
 import { accessSync, constants, existsSync } from 'node:fs';
 import path from 'node:path';
 import { Failure } from '../../protocol/failures.ts';
+import { checkMode } from './modes.ts';
+import type { Problem } from './yaml-file.ts';
 
 /** The file itself, or what was handed over under the name that it has without its folders. @throws Failure if it is neither */
 export function credentialOr(file: string): string {
@@ -19,7 +21,12 @@ export function credentialOr(file: string): string {
   }
 }
 
-/** Whether systemd guards the file. Its mode then says nothing: with an access control list for one user, it looks readable by a group. */
-export function isCredential(file: string): boolean {
-  return path.dirname(file) === process.env.CREDENTIALS_DIRECTORY;
+/**
+ * Who else may read a file of secrets. Nobody; but what was handed over may look readable by a group: systemd's has an access control list for one
+ * user, and that of a Kubernetes Secret belongs to root and is read by the group of its pod. The world may read neither, nor any group write.
+ */
+export function checkSecret(file: string): Problem[] {
+  return path.dirname(file) === process.env.CREDENTIALS_DIRECTORY
+    ? checkMode(file, 0o037, 'holds secrets (a volume of a Kubernetes Secret needs defaultMode: 0440)', '440')
+    : checkMode(file, 0o077, 'holds secrets', '600');
 }

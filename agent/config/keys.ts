@@ -4,10 +4,9 @@ import { z } from 'zod';
 import { KEY_ID, SECRET } from '../../protocol/auth.ts';
 import { Failure } from '../../protocol/failures.ts';
 import { HOSTS } from '../../protocol/messages.ts';
-import { isCredential } from './credentials.ts';
+import { checkSecret } from './credentials.ts';
 import { matchesGlob } from './glob.ts';
 import { INTERPRETERS } from './interpreters.ts';
-import { checkMode } from './modes.ts';
 import { Network, isWithin } from './networks.ts';
 import { readYamlFile, type Audit, type Parsed } from './yaml-file.ts';
 
@@ -66,7 +65,7 @@ export const findTwins: Audit = (data) => {
 /** Reads the keys; a file that others than its owner may read is refused, as ssh does. */
 export function loadKeys(file: string): Parsed<Key[]> {
   const parsed = readYamlFile(file, KeysYaml, findTwins);
-  const problems = [...(parsed.ok ? [] : parsed.problems), ...(isCredential(file) ? [] : checkMode(file, 0o077, 'holds secrets', '600'))];
+  const problems = [...(parsed.ok ? [] : parsed.problems), ...checkSecret(file)];
   return parsed.ok && problems.length === 0 ? { ok: true, value: parsed.value.keys } : { ok: false, problems };
 }
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # npm run test:systemd: the release archive on a bare Debian that systemd has booted, in a container of systemd-nspawn without a network.
 # The system is made by debootstrap from the mirror that this machine uses (44 s); KEEP=FOLDER keeps it there, and uses it again.
-# What happens in it is booted.ts. The last line is `N passed, N failed, N skipped`; exit code 1 unless all passed.
+# What happens in it is booted.ts; then it is the base image of test/container/run.sh. The last line is `N passed, N failed, N skipped`; exit code 1 unless all passed.
 set -uo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." || exit
 
 # What only the container cannot show, because of this machine or because it is a container.
 NOT_SHOWN='MemoryMax= and TasksMax= (not enforced in such a container), SELinux, a network that comes late, a reboot of real hardware'
-NEEDED=(debootstrap:debootstrap systemd-nspawn:systemd-container systemd-analyze:systemd)
+NEEDED=(debootstrap:debootstrap systemd-nspawn:systemd-container systemd-analyze:systemd podman:podman runc:runc)
 # What a bare Debian has, openssl, and what the examples need: doctor takes a script without its interpreter for a fault.
 PACKAGES=systemd,systemd-sysv,dbus,openssl,procps,python3-minimal
 # Seconds.
@@ -25,6 +25,7 @@ main() {
   check_units || exit
   make_system || exit
   boot
+  containers
   report
 }
 
@@ -96,12 +97,20 @@ boot() {
   }
 }
 
+# The same Debian as a base image.
+containers() {
+  local archives=("$folder"/shared/dist/*.tar.gz)
+  bash test/container/run.sh "$root" "${archives[0]}" "$folder/shared/node/bin/node" >"$folder/containers" 2>&1
+  cat "$folder/containers"
+}
+
 report() {
   local counts
   counts=$(count pass fail cancelled skipped)
   [[ -n $counts ]] || { tail -n 30 "$folder/console" && counts='0 0 1 0'; }
   read -r passed failed cancelled skipped <<<"$counts"
   echo "not shown here: $NOT_SHOWN"
+  [[ $(tail -n 1 "$folder/containers") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed ]] && passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2])) || failed=$((failed + 1))
   echo "$passed passed, $((failed + cancelled)) failed, $skipped skipped"
   ((failed + cancelled + skipped == 0 && passed > 0))
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, suite, test } from 'node:test';
 import { loadKeys, mayCall } from '../../../agent/config/keys.ts';
@@ -32,6 +32,22 @@ suite('keys.yaml', () => {
   });
   test('that others may read is refused', () => {
     for (const mode of [0o640, 0o604, 0o620, 0o644]) assert.deepEqual(faults(`keys:\n  - { id: a, secret: ${SECRET} }\n`, mode), [[0, '']]);
+  });
+  test('as Kubernetes mounts it, a link to a file of mode 0440, is taken in the folder of credentials alone; what the world may read, nowhere', (t) => {
+    const folder = path.join(path.dirname(file), 'credentials');
+    mkdirSync(path.join(folder, '..data'), { recursive: true });
+    const behind = path.join(folder, '..data/keys.yaml');
+    writeFileSync(behind, `keys:\n  - { id: a, secret: ${SECRET} }\n`);
+    symlinkSync('..data/keys.yaml', path.join(folder, 'keys.yaml'));
+    const taken = (mode: number): boolean => {
+      chmodSync(behind, mode);
+      return loadKeys(path.join(folder, 'keys.yaml')).ok;
+    };
+    assert.ok(!taken(0o440));
+    const before = process.env.CREDENTIALS_DIRECTORY;
+    process.env.CREDENTIALS_DIRECTORY = folder;
+    t.after(() => (before === undefined ? delete process.env.CREDENTIALS_DIRECTORY : (process.env.CREDENTIALS_DIRECTORY = before)));
+    assert.deepEqual([0o400, 0o440, 0o444, 0o644, 0o460].map(taken), [true, true, false, false, false]);
   });
   test('has every fault told at once: a field, an id that stands twice, and a mode that lets others read', () => {
     const text = `keys:\n  - { id: a, secret: short }\n  - { id: a, secret: ${SECRET} }\n`;
