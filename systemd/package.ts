@@ -23,6 +23,7 @@ const FILES = [
   'README.md',
   'LICENSE',
   'container',
+  'docs',
   'mediator',
   'protocol/README.md',
   'scripts',

@@ -1,4 +1,4 @@
-/** README.md, "What is covered": it names everything that the code knows, and tests that exist. */
+/** docs/covered.md: it names everything that the code knows, and tests that exist. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
@@ -7,11 +7,10 @@ import { TRIGGERS } from '../agent/cli/simulate/payloads.ts';
 import { EVENTS } from '../agent/cli/simulate/securechange.ts';
 import { Task } from '../agent/tasks/task.ts';
 
-const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-const section = /\n## What is covered\n([^]*?)\n## /.exec(readme)?.[1] ?? '';
-const rows = [...section.matchAll(/^\| (.*) \| (.*) \|$/gm)].filter(([, , by]) => by !== 'shown by');
+const covered = readFileSync(new URL('../docs/covered.md', import.meta.url), 'utf8');
+const rows = [...covered.matchAll(/^\| (.*) \| (.*) \|$/gm)].filter(([, , by]) => by !== 'shown by');
 
-suite('what README.md says is covered', () => {
+suite('what docs/covered.md says is covered', () => {
   test('is every event, kind, trigger, action and field', () => {
     const actions = Object.entries(Task.shape.action.shape).flatMap(([name, fields]) => [name, ...Object.keys(fields.unwrap().shape)]);
     const manifest = ['events', 'retries', 'fail-open', 'serialize', 'payload', 'reply', 'timeout', 'on-caller-loss'];

@@ -10,7 +10,7 @@ import type { RunView } from './view.ts';
 const GATHER = 5;
 /** Reads before others get their turn on the event loop: streams that alternate come in many small ones. */
 const READS = 256;
-/** One for all readers: what is read is copied into messages before anything else is read. Garbage of this size is what costs most (README, Decisions). */
+/** One for all readers: what is read is copied into messages before anything else is read. Garbage of this size is what costs most (docs/decisions.md). */
 const BUFFER = Buffer.allocUnsafeSlow(CHUNK);
 
 export interface Position {

@@ -1,6 +1,6 @@
 /**
  * Many conversations over one connection that is kept: what the front and the runner say to each other. A WebSocket for each call would cost both
- * of them more than everything else that they do for it (README, Decisions). A frame is the number of the call, what it is, the length of its
+ * of them more than everything else that they do for it (docs/decisions.md). A frame is the number of the call, what it is, the length of its
  * payload, and the payload. Both ends are ours and trust each other; a frame that is none ends the connection, and with it every call.
  */
 import type { Duplex } from 'node:stream';

@@ -1,6 +1,6 @@
 /**
  * npm run bench: every row of rows.ts, ours and theirs in turns on this machine. Options: --json; --quick (under two minutes); --only NAME[,NAME...];
- * --guard FILE (fails if a row is much worse than the file says, three times in a row); --record (writes the ratios to recorded.json, the table to the README).
+ * --guard FILE (fails if a row is much worse than the file says, three times in a row); --record (writes the ratios to recorded.json, the table to docs/speed.md).
  */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
