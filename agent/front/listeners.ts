@@ -8,8 +8,9 @@ import type { Address } from '../config/address.ts';
 import type { Config } from '../config/config.ts';
 import { openDoors, type DoorParts } from './doors.ts';
 import { createTlsServer, type readTls, type TlsServer } from './tls.ts';
+import { cutVanished } from './vanished.ts';
 
-/** A peer that is silent for so long is asked by TCP whether it still exists, in milliseconds. */
+/** A peer is asked by TCP whether it still exists, where neither side has sent anything for so long, in milliseconds. */
 const KEEP_ALIVE = 30_000;
 /** How long stubs may take to close their connections once the front stops. */
 const STOP_PATIENCE = 3000;
@@ -30,6 +31,7 @@ export class Listeners {
   readonly #servers: Server[] = [];
   readonly #tlsServers: TlsServer[] = [];
   readonly #sockets = { tls: new Set<Socket>(), plaintext: new Set<Socket>() };
+  readonly #stopCutting = cutVanished(() => [...this.#sockets.tls, ...this.#sockets.plaintext]);
 
   /** Open connections. */
   get connections(): Record<string, number> {
@@ -62,6 +64,7 @@ export class Listeners {
     }, STOP_PATIENCE);
     await closed;
     clearTimeout(impatient);
+    this.#stopCutting();
   }
 
   async #open(scheme: 'wss' | 'ws', server: Server, address: Address, parts: DoorParts): Promise<void> {

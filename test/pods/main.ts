@@ -12,6 +12,7 @@ import { PROXIES, type ProxyPlan } from './proxies.ts';
 import { LONG_CASE, PROXY_CASES, runThrough, type ProxyCase } from './proxy-cases.ts';
 import { findProgram, missingPrograms } from './roots.ts';
 import { Table, type Counts } from './table.ts';
+import { VANISHING, VANISH_CASES } from './vanish.ts';
 import { WAY_CASES } from './ways.ts';
 import { World } from './world.ts';
 
@@ -28,10 +29,15 @@ const world = await World.open();
 const plans = podPlans(world.agent.certificate, process.env.BASHES ?? '');
 const pods = new Table('the stub in pods', namesOf(POD_CASES), namesOf(plans));
 const proxies = new Table('the stub behind proxies', namesOf([...PROXY_CASES, LONG_CASE]), PROXIES.flatMap(columnNames));
+const vanished = new Table(
+  'the machine of the pod vanishes',
+  namesOf(VANISH_CASES),
+  VANISHING.map(([name]) => `vanish/${name}`),
+);
 const end = new Table('in the end', ['scripts started as often as told', 'nothing left running'], ['agent']);
 try {
   const columns = await proxyColumns();
-  const inBackground = Promise.all(columns.map((column) => runProxyCase(LONG_CASE, column)));
+  const inBackground = Promise.all([...columns.map((column) => runProxyCase(LONG_CASE, column)), ...VANISHING.map(runVanishing)]);
   for (const plan of plans) await runPod(plan);
   for (const column of columns) for (const proxyCase of PROXY_CASES) await runProxyCase(proxyCase, column);
   await inBackground;
@@ -56,6 +62,16 @@ async function runPod(plan: PodPlan): Promise<void> {
     if (applies?.(pod) === false) pods.leaveOut(name, plan.name);
     else await pods.run(name, plan.name, () => run(pod, world));
   }
+}
+
+/** A pod for each case: it loses its machine. */
+async function runVanishing([name, transport]: (typeof VANISHING)[number]): Promise<void> {
+  const column = `vanish/${name}`;
+  if (!isWanted(process.env.PODS, column)) return;
+  const plan = richPlan(column, transport, world.agent.certificate);
+  await Promise.all(
+    VANISH_CASES.map(({ name: row, run }) => vanished.run(row, column, async () => run(await makePod(plan, world), world))),
+  );
 }
 
 /** Each proxy with each transport that does TLS. */
@@ -92,7 +108,7 @@ function isWanted(wanted: string | undefined, column: string): boolean {
 
 function report(): void {
   const total: Counts = { passed: 0, failed: 0, skipped: 0 };
-  for (const table of [pods, proxies, end]) {
+  for (const table of [pods, proxies, vanished, end]) {
     table.print();
     for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += table.counts[key];
   }

@@ -3,6 +3,7 @@
  * exist only in here: run.sh made the namespace that this process runs in, and nothing leads out of it.
  */
 import assert from 'node:assert/strict';
+import { basename } from 'node:path';
 import { runCommand } from '../helpers/command.ts';
 
 /** Where the agent, the proxies and the strangers listen. */
@@ -35,6 +36,22 @@ export async function joinPod(): Promise<string> {
   await ip('-n', name, 'link', 'set', 'eth0', 'up');
   await ip('-n', name, 'route', 'add', 'default', 'via', HOST, 'dev', 'eth0', 'onlink');
   return `/run/netns/${name}`;
+}
+
+/** The machine of the pod vanishes: nobody hears of it, no packet comes or goes. @param path what joinPod returned */
+export async function cutOff(path: string): Promise<void> {
+  await ip('-n', basename(path), 'link', 'set', 'eth0', 'down');
+}
+
+export async function joinAgain(path: string): Promise<void> {
+  await ip('-n', basename(path), 'link', 'set', 'eth0', 'up');
+  await ip('-n', basename(path), 'route', 'add', 'default', 'via', HOST, 'dev', 'eth0', 'onlink');
+}
+
+/** How many connections to this machine a pod has, as this machine sees it. */
+export async function connectionsOf(path: string): Promise<number> {
+  const { stdout } = await runCommand('ss', ['-Htn', 'state', 'established', 'dst', `192.0.2.${100 + Number(basename(path).slice(3))}`]);
+  return stdout.split('\n').filter(Boolean).length;
 }
 
 async function ip(...args: string[]): Promise<void> {

@@ -48,12 +48,13 @@ export async function makePod(plan: PodPlan, { folder, stubs }: { folder: string
 
 export class Pod {
   readonly plan: PodPlan;
-  readonly #network: string;
+  /** What joinPod returned. */
+  readonly network: string;
   readonly #mounts: string[];
 
   constructor(plan: PodPlan, network: string, mounts: string[]) {
     this.plan = plan;
-    this.#network = network;
+    this.network = network;
     this.#mounts = mounts;
   }
 
@@ -70,16 +71,16 @@ export class Pod {
   }
 
   /** Starts bash in it. Its stdin stays open. */
-  open(args: string[]): { say: (text: string) => void; ended: Promise<Called> } {
-    const { child, ended } = this.#start(args, {});
-    return { say: (text) => child.stdin.write(text), ended };
+  open(args: string[], env: Record<string, string> = {}): { say: (text: string) => void; end: () => void; ended: Promise<Called> } {
+    const { child, ended } = this.#start(args, env);
+    return { say: (text) => child.stdin.write(text), end: () => child.stdin.end(), ended };
   }
 
   #start(args: string[], env: Record<string, string>): { child: ChildProcessWithoutNullStreams; ended: Promise<Called> } {
     const programs = this.plan.programs.length > 1 || this.plan.busybox === true ? { PATH: '/bin' } : {};
     const variables = Object.entries({ ...programs, ...this.plan.env, ...env }).flatMap(([name, value]) => ['--setenv', name, value]);
     const child = spawn('nsenter', [
-      ...[`--net=${this.#network}`, 'bwrap', ...this.#mounts, ...USER, ...NAMESPACES, '--clearenv', ...variables, '--chdir', '/'],
+      ...[`--net=${this.network}`, 'bwrap', ...this.#mounts, ...USER, ...NAMESPACES, '--clearenv', ...variables, '--chdir', '/'],
       ...['/bin/bash', ...args],
     ]);
     child.stdin.on('error', () => undefined); // it may end without having read its stdin

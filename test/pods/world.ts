@@ -13,7 +13,12 @@ export const BULK_SIZE = 100 * 1024 * 1024;
 const LINE = 'A line as scripts print it: 2026-11-01T12:00:00Z rule 4711 was changed by ünïcode, 100 bytes long,\n';
 
 const CANCELLABLE = { manifest: 'on-caller-loss: kill\n' };
-const MANIFESTS: Partial<Record<string, { manifest: string }>> = { drop: CANCELLABLE, pour: CANCELLABLE };
+const MANIFESTS: Partial<Record<string, { manifest: string }>> = {
+  drop: CANCELLABLE,
+  pour: CANCELLABLE,
+  'vanish-drop': CANCELLABLE,
+  'vanish-pour': CANCELLABLE,
+};
 
 export class World {
   readonly folder: string;
@@ -145,6 +150,7 @@ export class World {
       // await CALL: goes on once the file of that name is there
       await: `${ledger}; echo before; until [ -e ${this.folder}/"$1" ]; do sleep 0.05; done; echo after; exit 4`,
     };
+    for (const name of ['drop', 'pour', 'await']) scripts[`vanish-${name}`] = scripts[name] ?? ''; // for cases beside which others go on
     for (const [name, source] of Object.entries(scripts)) agent.script(name, `#!/bin/sh\n${source}\n`, MANIFESTS[name]);
   }
 
