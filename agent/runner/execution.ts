@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { EXIT_UNKNOWN } from '../../protocol/outcomes.ts';
 import { Failure, exitCodeOf } from '../../protocol/failures.ts';
+import { ScriptStart } from '../catalog/script-start.ts';
 import type { Ended, StartOrder } from '../keeper/messages.ts';
 import { crashPoint } from '../process/crash-point.ts';
 import { endTree, type Tree } from '../process/tree.ts';
@@ -25,17 +26,22 @@ export async function execute(
   onStarted: (pid: number) => void,
 ): Promise<Ending> {
   let pid: number | undefined;
+  const start = new ScriptStart(plan.script, plan.settle);
   try {
     if (!existsSync(plan.state)) mkdirSync(plan.state, { recursive: true, mode: 0o700 });
     obey(run, keeper);
     const ended = await keeper.start(startOrder(run, plan, stdin, spool), {
-      onStarted: (started) => onStarted((pid = started)),
+      onStarted: (started) => {
+        start.begun();
+        onStarted((pid = started));
+      },
       onOutput: (lengths) => {
         crashPoint('output-heard');
         run.grew(lengths);
       },
     });
-    return await endingOf(run, ended, { tree: { pid, mark: plan.mark }, grace: plan.grace }, { keeper, spool });
+    const ending = await endingOf(run, ended, { tree: { pid, mark: plan.mark }, grace: plan.grace }, { keeper, spool });
+    return start.overwritten() ? doubted(ending) : ending;
   } catch (error) {
     const { code, message } = Failure.from(error);
     return { outcome: 'refused', code: exitCodeOf(code), message, survivors: [] };
@@ -66,6 +72,14 @@ export async function endingOf(
   run.complete({ stdout: await spool.measure(run.id, 'stdout'), stderr: await spool.measure(run.id, 'stderr') });
   const message = 'the process that kept the script went away, and the script was ended; how far it came is not known';
   return { outcome: 'lost', code: EXIT_UNKNOWN, message, survivors };
+}
+
+/** The ending of a script that was written to as it was started: what ran may have been half of it. */
+function doubted(ending: Ending): Ending {
+  if (ending.outcome !== 'exited') return ending;
+  const message =
+    'the script was written to as it was started, so that half of it may have run; look at what it did before it is called again';
+  return { ...ending, outcome: 'lost', code: EXIT_UNKNOWN, message };
 }
 
 function startOrder(

@@ -8,6 +8,9 @@ import { allowedOf, buildEnvironment, scriptSecrets } from './environment.ts';
 import type { Invocation } from './invocation.ts';
 
 export interface Plan {
+  script: Script;
+  /** Milliseconds after its start in which its interpreter may still be reading it. */
+  settle: number;
   program: string;
   /** Arguments before those of the invocation. */
   leading: string[];
@@ -45,6 +48,8 @@ export function planRun(run: string, script: Script, invocation: Invocation, con
     ...invocation.extra,
   };
   return {
+    script,
+    settle: config.settle,
     program,
     leading,
     cwd: manifest.cwd === 'state' ? state : path.resolve(path.dirname(script.file), manifest.cwd ?? '.'),
