@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
 import { Failure } from '../../protocol/failures.ts';
-import { firstLink, nextLink, type Head } from './chain.ts';
+import { firstLink, nextLink, type Head, type RawRow } from './chain.ts';
 import { MIGRATIONS } from './migrations.ts';
 import { Row, type JournalRow } from './row.ts';
 import { versionOf } from './schema.ts';
@@ -39,16 +39,21 @@ export class Audit {
     return firstLink(this.#db);
   }
 
-  /** The chain from its beginning: every run that has ended, in the order of the ends. */
-  *chain(): Generator<Link> {
+  /**
+   * The chain from its beginning: every run that has ended, in the order of the ends.
+   * @param onUnreadable told of each row that no agent can have written; what follows is compared with the link that it has
+   */
+  *chain(onUnreadable: (id: string) => void): Generator<Link> {
     let head: Head = firstLink(this.#db);
     const page = this.#db.prepare(`SELECT * FROM runs WHERE seq IS NOT NULL AND seq > ? ORDER BY seq LIMIT ${PAGE}`);
     for (let rows = page.all(head.seq); rows.length > 0; rows = page.all(head.seq)) {
       for (const raw of rows) {
-        const row = Row.parse(raw);
+        const place = Place.parse(raw);
+        const row = readable(raw);
         const next = nextLink(head, raw);
-        yield { row, expected: next.seq === row.seq ? next.link : undefined };
-        head = { seq: row.seq ?? next.seq, link: row.link ?? '' };
+        if (row === undefined) onUnreadable(place.id);
+        else yield { row, expected: next.seq === row.seq ? next.link : undefined };
+        head = place;
       }
     }
   }
@@ -60,11 +65,9 @@ export class Audit {
   }
 
   /** Runs that have an outcome and no place in the chain: somebody else has put them there. */
-  strangers(): JournalRow[] {
-    return this.#db
-      .prepare(`SELECT * FROM runs WHERE seq IS NULL AND outcome IS NOT NULL LIMIT ${PAGE}`)
-      .all()
-      .map((row) => Row.parse(row));
+  strangers(): string[] {
+    const rows = this.#db.prepare(`SELECT id FROM runs WHERE seq IS NULL AND outcome IS NOT NULL LIMIT ${PAGE}`).all();
+    return rows.map(({ id }) => String(id));
   }
 
   /** What SQLite finds wrong with the structure of the file; empty if nothing. Reads all of it. */
@@ -80,6 +83,17 @@ export class Audit {
 
   close(): void {
     this.#db.close();
+  }
+}
+
+/** Of a row of which nothing else can be relied on. */
+const Place = z.object({ id: z.string(), seq: z.number(), link: z.string() });
+
+function readable(raw: RawRow): JournalRow | undefined {
+  try {
+    return Row.parse(raw);
+  } catch {
+    return undefined;
   }
 }
 

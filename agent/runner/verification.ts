@@ -42,8 +42,12 @@ export async function verify(state: string, anchor: Head | undefined, onMismatch
       result.mismatches += 1;
       onMismatch({ run, what, message });
     };
+    const onUnreadable = (id: string): void => {
+      result.runs += 1;
+      found(id, 'journal', 'its row is none that an agent writes');
+    };
     let anchored = anchor === undefined || isSame(anchor, audit.beginning);
-    for (const { row, expected } of audit.chain()) {
+    for (const { row, expected } of audit.chain(onUnreadable)) {
       result.runs += 1;
       result.head = { seq: row.seq ?? 0, link: row.link ?? '' };
       if (expected === undefined) found(row.id, 'journal', 'runs that ended before it are missing from the journal');
@@ -52,7 +56,7 @@ export async function verify(state: string, anchor: Head | undefined, onMismatch
       if (row.removed !== null) result.removed += 1;
       for (const [what, message] of await compare(path.join(state, 'spool', row.id), row, audit)) found(row.id, what, message);
     }
-    for (const { id } of audit.strangers()) found(id, 'journal', 'it has an outcome that no agent wrote');
+    for (const id of audit.strangers()) found(id, 'journal', 'it has an outcome that no agent wrote');
     if (!anchored) found('', 'journal', `the chain has no place ${anchor?.seq ?? 0} with the link that was given`);
     return result;
   } finally {

@@ -129,6 +129,8 @@ suite('runs verify', () => {
       [`UPDATE runs SET code = 0 WHERE id = ${id[1]}`, ['1 journal']],
       [`UPDATE runs SET ticket = '4711' WHERE id = ${id[2]}`, ['2 journal']],
       [`UPDATE runs SET args = '["9"]' WHERE id = ${id[0]}`, ['0 journal']],
+      [`UPDATE runs SET args = 'x' WHERE id = ${id[1]}`, ['1 journal']],
+      [`UPDATE runs SET outcome = 'splendid' WHERE id = ${id[1]}`, ['1 journal']],
       [`DELETE FROM runs WHERE id = ${id[1]}`, ['2 journal']],
       [`DELETE FROM runs WHERE id = ${id[0]}`, ['1 journal']],
       [`UPDATE runs SET seq = NULL, link = NULL WHERE id = ${id[4]}`, ['4 journal']],
