@@ -19,7 +19,10 @@ export const OUTCOMES = {
   'timed-out': { meaning: 'the script ran longer than it may and was ended, with everything that it had started', code: '124' },
   cancelled: { meaning: 'an operator or the caller cancelled the run, and it was ended', code: '143' },
   refused: { meaning: 'nothing was started; the message says why', code: 'by the failure, below' },
-  lost: { meaning: 'the agent went away while the script ran, or the script was written to as it was started; how it ended is not known', code: '125' },
+  lost: {
+    meaning: 'the agent went away while the script ran, or the script was written to as it was started; how it ended is not known',
+    code: '125',
+  },
 } as const satisfies Record<string, OutcomeRow>;
 
 export type Outcome = keyof typeof OUTCOMES;
