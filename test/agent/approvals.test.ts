@@ -155,10 +155,10 @@ suite('a script that needs approval', () => {
   test('that was changed while its run waited for a slot is not started', async () => {
     const gate = `#!/bin/sh\necho begun >>${file('begun')}\nuntil [ -e ${file('go')} ]; do sleep 0.02; done\n`;
     agent.script('gate.sh', gate, { manifest: 'concurrency: 1\n' });
+    writeFileSync(path.join(agent.scripts, '.new'), `${gate}echo evil >>${file('begun')}\n`, { mode: 0o755 });
     await approve('gate');
     const calls = await Promise.all([callGate(agent), callGate(agent)]);
     await until('the first run goes on', () => existsSync(file('begun')));
-    writeFileSync(path.join(agent.scripts, '.new'), `${gate}echo evil >>${file('begun')}\n`, { mode: 0o755 });
     renameSync(path.join(agent.scripts, '.new'), path.join(agent.scripts, 'gate.sh'));
     writeFileSync(file('go'), '');
     const ends = await Promise.all(calls.map((call) => call.terminal()));

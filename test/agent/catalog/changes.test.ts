@@ -70,25 +70,6 @@ suite('a script that is changed while calls go on', () => {
     assert.equal(code, 0, `${command}: ${stderr}`);
   }
 
-  const vim = (backupcopy: string) => (number: number) =>
-    tool(
-      'vim',
-      '-N',
-      '-u',
-      'NONE',
-      '-i',
-      'NONE',
-      '-es',
-      '-c',
-      `set backupcopy=${backupcopy}`,
-      '-c',
-      `%s/\\(begin\\|end\\) \\d\\+$/\\1 ${number}/`,
-      '-c',
-      'wq',
-      inArea(),
-    );
-
-  /** They put a new file in the place of the old one, so that whoever has begun with that one goes on with it. */
   const replacing: Record<string, (number: number) => Promise<void>> = {
     mv: (number) => tool('mv', put(aside('new.sh'), number), inArea()),
     'sed -i': (number) => tool('sed', '-i', `s/\\(begin\\|end\\) [0-9]*$/\\1 ${number}/`, inArea()),
@@ -110,8 +91,6 @@ suite('a script that is changed while calls go on', () => {
   const overwriting: Record<string, (number: number) => Promise<void>> = {
     cp: (number) => tool('cp', put(aside('new.sh'), number), inArea()),
     'rsync --inplace': (number) => tool('rsync', '--inplace', '-It', put(aside('probe.sh'), number), inArea()),
-    'vim with backupcopy=yes': vim('yes'),
-    'vim with backupcopy=no': vim('no'),
     'a slow writer': (number) => {
       copyFileSync(put(aside('new.sh'), number), aside('slow.sh'));
       return tool('bash', '-c', 'while IFS= read -r line; do printf "%s\\n" "$line"; done <"$1" >"$2"', 'slow', aside('slow.sh'), inArea());
