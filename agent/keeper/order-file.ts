@@ -119,8 +119,18 @@ export class Turns {
   }
 }
 
-/** How many bytes of each stream the file names, and its size. @throws a system error */
-export function namedIn(folder: string): Lengths & { size: number } {
+/** How many bytes of each stream a file names, and its size. */
+export interface Named extends Lengths {
+  size: number;
+}
+
+/** Whether a file can be that of a run with such lengths. There may be one record more than they need: of bytes before one that could not be kept. */
+export function isOrderOf({ stdout, stderr, size }: Named, lengths: Lengths): boolean {
+  return stdout <= lengths.stdout && stderr <= lengths.stderr && size <= orderSizeAtMost(lengths) + RECORD;
+}
+
+/** @throws a system error */
+export function namedIn(folder: string): Named {
   const named = { stdout: 0, stderr: 0, size: 0 };
   for (let bytes = readRecords(folder, 0); bytes.length > 0; bytes = readRecords(folder, named.size)) {
     named.size += bytes.length;

@@ -5,7 +5,7 @@ import { Audit } from '../journal/audit.ts';
 import type { Head } from '../journal/chain.ts';
 import type { JournalRow } from '../journal/row.ts';
 import { measureFile, type Measured } from '../keeper/digest.ts';
-import { namedIn, orderSizeAtMost } from '../keeper/order-file.ts';
+import { isOrderOf, namedIn } from '../keeper/order-file.ts';
 
 export interface Mismatch {
   /** Empty if it is no run's. */
@@ -97,8 +97,9 @@ async function compareFile(file: string, expected: Measured): Promise<string | u
 /** The order in which the streams are shown has no hash: that it fits what was printed is all that can be said. */
 function compareOrder(folder: string, row: JournalRow): string | undefined {
   try {
-    const { stdout, stderr, size } = namedIn(folder);
-    if (stdout <= row.stdout && stderr <= row.stderr && size <= orderSizeAtMost(row)) return undefined;
+    const named = namedIn(folder);
+    if (isOrderOf(named, row)) return undefined;
+    const { stdout, stderr, size } = named;
     return `the order of stdout and stderr names ${stdout} and ${stderr} bytes in ${size}; the run printed ${row.stdout} and ${row.stderr}`;
   } catch (error) {
     return `the order of stdout and stderr cannot be read: ${Failure.from(error).message}`;

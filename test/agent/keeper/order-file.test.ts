@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { after, suite, test } from 'node:test';
 import fc from 'fast-check';
-import { OrderFile, Turns, namedIn, orderSizeAtMost } from '../../../agent/keeper/order-file.ts';
+import { OrderFile, Turns, isOrderOf, namedIn, orderSizeAtMost } from '../../../agent/keeper/order-file.ts';
 import type { Stream } from '../../../protocol/records.ts';
 import { newFolder } from '../../helpers/folder.ts';
 
@@ -72,6 +72,20 @@ suite('the order of a run', () => {
         ['stdout', 4],
         ['stderr', 2],
       ]);
+    }
+  });
+  test('fits what was kept, although the disk was full when it came to the other stream', () => {
+    for (const [first, other] of [
+      ['stdout', 'stderr'],
+      ['stderr', 'stdout'],
+    ] as const) {
+      const { folder } = written([
+        [first, 5],
+        [other, 1],
+      ]);
+      assert.ok(isOrderOf(namedIn(folder), { stdout: 0, stderr: 0, [first]: 5 }));
+      assert.ok(!isOrderOf(namedIn(folder), { stdout: 0, stderr: 0, [first]: 4 }));
+      assert.ok(!isOrderOf({ ...namedIn(folder), size: 8 }, { stdout: 0, stderr: 0, [first]: 5 }));
     }
   });
   test('of streams that alternate byte by byte has a bound, and loses no byte', () => {
