@@ -152,13 +152,21 @@ TOKEN='' START_MESSAGE='' ASKED='' ACCEPT_FRAME=0 ACCEPT_BULK=0
 REQUEST_SENT='' RUN_ID='' ACCEPTED='' READING='' LOST_UNTIL='' LOST_PAUSE=1 RECONNECTED=''
 PRINTED_STDOUT=0 PRINTED_STDERR=0
 OUTCOME='' OUTCOME_CODE=0 OUTCOME_STDOUT=0 OUTCOME_STDERR=0 OUTCOME_TEXT=''
+PRINTABLE=''
 STARTED='' # when --doctor began to measure
 
 # --- output for the operator ------------------------------------------------------------------------------------------
 
 # out_line TEXT: one line for the operator.
 out_line() {
-  printf 'mediator: %s\n' "${1//[[:cntrl:]]/ }" >&"${ERRORS:-2}" 2>&- || :
+  out_printable "$1"
+  printf 'mediator: %s\n' "$PRINTABLE" >&"${ERRORS:-2}" 2>&- || :
+}
+
+# out_printable TEXT: leaves it in PRINTABLE without control characters, U+0080 to U+009F among them: a terminal obeys these, too (ECMA-48).
+out_printable() {
+  PRINTABLE=${1//[[:cntrl:]]/ }
+  PRINTABLE=${PRINTABLE//$'\xc2'[$'\x80'-$'\x9f']/ }
 }
 
 # fail CODE TEXT: leaves the problem for the caller; returns 1, so that it can be a function's last command.
@@ -1998,12 +2006,14 @@ doctor() {
 }
 
 doctor_ok() {
-  printf 'ok    %s\n' "$1"
+  out_printable "$1"
+  printf 'ok    %s\n' "$PRINTABLE"
 }
 
 # doctor_fail URL: the problem that a function left. Returns 1.
 doctor_fail() {
-  printf 'FAIL  %s: %s (exit code %s)\n' "$1" "$PROBLEM" "$PROBLEM_CODE"
+  out_printable "$PROBLEM"
+  printf 'FAIL  %s: %s (exit code %s)\n' "$1" "$PRINTABLE" "$PROBLEM_CODE"
   return 1
 }
 

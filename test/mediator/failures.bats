@@ -18,3 +18,10 @@ setup() {
   done <"$PROTOCOL/failures.ts"
   [ "$count" -gt 25 ]
 }
+
+@test "what a peer says moves no cursor: control characters are spaces, those of ECMA-48 too, and letters stay" {
+  out_printable $'a\e[2Jb\x7fc\r\n\tü é ÿ \u00a0€\xc2\x9b31m\xc2\x80\xc2\x9f. \xc3\x9b \xe2\x82\xac'
+  [ "$PRINTABLE" = $'a [2Jb c   ü é ÿ \u00a0€ 31m  . \xc3\x9b \xe2\x82\xac' ]
+  run doctor_ok $'CN=\xc2\x9b2J'
+  [ "$output" = 'ok    CN= 2J' ]
+}
