@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { commandOf } from '../helpers/processes.ts';
 import { Host, type Seen } from './host.ts';
 import { FAULTS, judge, type Evidence, type Fault, type Finding } from './judge.ts';
-import { POOL, disasterAt, invocationAt, type Invocation } from './schedule.ts';
+import { EVERY_CUT, POOL, cutAt, disasterAt, invocationAt, type Invocation } from './schedule.ts';
 import { World } from './world.ts';
 
 /** Stubs at once. */
@@ -26,10 +26,13 @@ const { values } = parseArgs({
     runs: { type: 'string', default: '1000' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     minutes: { type: 'string', default: '0' },
+    'every-byte': { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 });
-const runs = wholeNumber('runs', values.runs);
+/** Instead of chance: a short call cut at each of its bytes. */
+const everyByte = values['every-byte'];
+const runs = everyByte ? EVERY_CUT.length : wholeNumber('runs', values.runs);
 const minutes = wholeNumber('minutes', values.minutes);
 
 if (process.getuid?.() === 0 && process.env[INSIDE] === undefined) {
@@ -66,12 +69,12 @@ async function chaos(seed: string): Promise<number> {
   const callOn = async (host: Host, end: number, called: Map<string, { plan: Invocation; seen: Seen }>): Promise<void> => {
     while (next < end && isTime()) {
       const index = next++;
-      const disaster = disasterAt(seed, index);
+      const disaster = everyByte ? undefined : disasterAt(seed, index);
       if (disaster !== undefined && (disaster.kind !== 'disk-full' || world.can.disk) && (disaster.kind !== 'clock' || world.can.clock)) {
         count(`fault ${disaster.kind}`);
         world.strike(disaster);
       }
-      const plan = invocationAt(seed, index);
+      const plan = everyByte ? cutAt(seed, index) : invocationAt(seed, index);
       if (!plan.impatient && disaster === undefined) await world.whole;
       called.set(plan.id, { plan, seen: await host.call(plan) });
       if (++ended % 100 === 0) say(`${ended} runs, ${Math.round((performance.now() - began) / 1000)} s, ${findings.length} findings`);
@@ -166,7 +169,7 @@ async function chaos(seed: string): Promise<number> {
       );
       process.stdout.write(`found     ${line(totals)}\n`);
     }
-    if (failed > 0) say(`again: npm run chaos -- --runs ${next} --seed ${seed}`);
+    if (failed > 0) say(`again: npm run chaos -- ${everyByte ? '--every-byte' : `--runs ${next}`} --seed ${seed}`);
     const missing = [world.can.disk ? '' : 'disk full (needs root)', world.can.clock ? '' : 'clock jumps (need libfaketime)'].filter(
       Boolean,
     );

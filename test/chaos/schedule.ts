@@ -105,6 +105,27 @@ function mishaps(random: Random, up: number, down: number): Invocation['mishaps'
 /** About as many bytes go over a connection before there is a word of the invocation. */
 const HANDSHAKE = { up: 900, down: 400 };
 
+/** Bytes of a short call over each transport, with room for what differs from call to call. */
+const SHORT_CALL = { tcp: { up: 1200, down: 1000 }, openssl: { up: 2000, down: 3000 }, curl: { up: 2000, down: 3000 } };
+
+/** Each byte of a short call, at which it is cut once: its transport, its direction, and after how many bytes. */
+export const EVERY_CUT = (['tcp', 'openssl', 'curl'] as const).flatMap((transport) =>
+  (['up', 'down'] as const).flatMap((direction) =>
+    Array.from({ length: SHORT_CALL[transport][direction] }, (_, after) => ({ transport, direction, after })),
+  ),
+);
+
+/** A short call that is cut at the place of this number in {@link EVERY_CUT}, and nowhere else. */
+export function cutAt(seed: string, index: number): Invocation {
+  const { transport, direction, after } = EVERY_CUT[index % EVERY_CUT.length] ?? { transport: 'tcp', direction: 'up', after: 0 };
+  return {
+    ...invocationAt(seed, index),
+    ...{ transport, script: 'plain', stdin: { at: 0, size: 100 }, stdout: { at: 0, size: 300 }, stderr: { at: 0, size: 20 } },
+    ...{ parts: 2, pause: 0, bait: false, signal: undefined, slow: undefined },
+    mishaps: [{ kind: 'cut', direction, after, pause: 0 }],
+  };
+}
+
 /** What happens to the agent when the invocation of this number begins. */
 export function disasterAt(seed: string, index: number): Disaster | undefined {
   const random = new Random(`${seed}/disaster/${index}`);

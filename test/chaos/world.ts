@@ -20,6 +20,8 @@ const AFTERMATH = 3000;
 /** What does not come back within so many milliseconds stays away. */
 const RETURN = 90_000;
 const DISK = '4g';
+/** The agent is idle when so many looks in a row, 50 ms apart, found nothing that goes on. */
+const LOOKS = 20;
 
 /** From when to when something could be felt: monotonic milliseconds. */
 export interface Trouble {
@@ -176,13 +178,15 @@ export class World {
     writeFileSync(path.join(this.#outside, 'clock'), `${seconds < 0 ? '' : '+'}${seconds}s\n`);
   }
 
-  /** Waits until no run goes on, and returns the journal's newest rows. */
+  /** Waits until no run goes on and none begins any more: a stub that was killed may have sent all of a request. Returns the journal's newest rows. */
   async settled(limit: number): Promise<Row[]> {
     await this.whole;
+    let idle = 0;
     await eventually('the end of all runs', async () => {
       const { body } = await this.agent.api('/healthz');
       const { running, queued } = z.looseObject({ running: z.number(), queued: z.number() }).parse(body);
-      return running + queued === 0;
+      idle = running + queued === 0 ? idle + 1 : 0;
+      return idle === LOOKS;
     });
     const listed = await this.agent.command(['runs', 'list'], ['--json', '--limit', String(limit)]);
     if (listed.code !== 0) throw new Error(listed.stderr);
