@@ -18,7 +18,11 @@ const UNITS = ['mediator-runner', 'mediator-front'] as const;
 const SLOW = '#!/bin/bash\nfor i in {1..30}; do echo "line $i"; sleep 0.1; done\n';
 const SLOW_OUTPUT = Array.from({ length: 30 }, (_, index) => `line ${index + 1}\n`).join('');
 
+/** As install.sh leaves it. */
+const ADMIN = 'http://127.0.0.1:9443';
+
 let archive = '';
+let unpacked = 0;
 const install = (options = ''): ReturnType<typeof sh> => sh(`${archive}/install.sh ${options}`);
 
 const runOf = (line: string): { id: string } => {
@@ -29,6 +33,7 @@ const runOf = (line: string): { id: string } => {
 
 suite('install.sh', () => {
   before(async () => {
+    unpacked = performance.now();
     await must('tar -xzf /shared/dist/mediator-agent-*.tar.gz -C /root');
     archive = await must('ls -d /root/mediator-agent-*');
   });
@@ -87,6 +92,25 @@ suite('install.sh', () => {
     assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'closed <id>4711</id> for CLOSE as mediator\n', stderr: '' });
     const listed: unknown = JSON.parse(await must('mediator-agent runs list --ticket 4711 --json'));
     assert.partialDeepStrictEqual(listed, { script: 'close-ticket.sh', event: 'CLOSE', outcome: 'exited', code: 0 });
+  });
+
+  test('and by the page, which shows that run to who has the token', async (context) => {
+    const page = await fetch(ADMIN);
+    assert.match(await page.text(), /<title>/);
+    assert.match(page.headers.get('content-security-policy') ?? '', /default-src 'none'|default-src 'self'/);
+    const token = read('/etc/mediator/admin-token').trim();
+    const login = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ token }) };
+    const session = await fetch(`${ADMIN}/api/session`, login);
+    const answer: unknown = await session.json();
+    assert.ok(typeof answer === 'object' && answer !== null && 'csrf' in answer && typeof answer.csrf === 'string');
+    const { csrf } = answer;
+    const [cookie = ''] = (session.headers.get('set-cookie') ?? '').split(';');
+    const found = await fetch(`${ADMIN}/api/runs?ticket=4711`, { headers: { cookie, 'x-mediator-csrf': csrf } });
+    assert.partialDeepStrictEqual(await found.json(), {
+      runs: [{ script: 'close-ticket.sh', event: 'CLOSE', outcome: 'exited', code: 0 }],
+    });
+    assert.equal((await fetch(`${ADMIN}/api/runs?ticket=4711`, { headers: { cookie } })).status, 401);
+    context.diagnostic(`from the archive to the ticket's run on the page: ${Math.round((performance.now() - unpacked) / 1000)} s`);
   });
 });
 
