@@ -1,15 +1,18 @@
-/** `runs logs`: stdout and stderr in the order in which they were printed. */
+/** `runs logs` and the page: stdout and stderr in the order in which they were printed. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { z } from 'zod';
 import { startAgent, type TestAgent } from '../helpers/agent.ts';
 import { AGENT_ENV, MAIN } from '../helpers/command.ts';
 import { dial, invoke, startMessage } from '../helpers/stub.ts';
 import { soon, until } from '../helpers/wait.ts';
 
+/** A line of what the page reads. */
+const Line = z.object({ stream: z.enum(['stdout', 'stderr']).optional(), data: z.base64().optional() });
 const ORDER = 'out 1\nerr 1\nout 2\nerr 2\nerr 3\nout 3\n';
 
 suite('the order of stdout and stderr', () => {
@@ -44,6 +47,17 @@ suite('the order of stdout and stderr', () => {
     return readFileSync(file, 'utf8');
   }
 
+  /** As the page gets it. */
+  async function streamed(run: string): Promise<string> {
+    const token = readFileSync(path.join(agent.dir, 'admin-token'), 'utf8').trim();
+    const response = await fetch(`${agent.urls.http}/api/runs/${run}/output`, { headers: { authorization: `Bearer ${token}` } });
+    const lines = (await soon('the end of the output', response.text())).trim().split('\n');
+    const parts = lines.map((line) => Line.parse(JSON.parse(line))).filter(({ stream }) => stream !== undefined);
+    const text = ({ data = '' }: z.output<typeof Line>): string => Buffer.from(data, 'base64').toString();
+    for (const part of parts) for (const line of text(part).trim().split('\n')) assert.ok(part.stream?.endsWith(line.slice(0, 3)), line);
+    return parts.map(text).join('');
+  }
+
   async function ran(): Promise<string> {
     const { run = '' } = await invoke(agent, { script: 'turns', args: [agent.config] });
     return run;
@@ -55,6 +69,20 @@ suite('the order of stdout and stderr', () => {
     assert.equal(readFileSync(agent.spoolFile(run, 'stdout'), 'utf8'), 'out 1\nout 2\nout 3\n');
     rmSync(agent.spoolFile(run, 'order'));
     assert.equal(await printed(run), 'out 1\nout 2\nout 3\nerr 1\nerr 2\nerr 3\n');
+  });
+  test('is theirs on the page, of a run that has ended and of one that goes on', async () => {
+    const run = await ran();
+    assert.equal(await streamed(run), ORDER);
+    rmSync(agent.spoolFile(run, 'order'));
+    assert.equal(await streamed(run), 'out 1\nout 2\nout 3\nerr 1\nerr 2\nerr 3\n');
+    const go = path.join(agent.dir, 'go-page');
+    const call = await dial(agent);
+    call.send(startMessage({ script: 'turns', args: [go] }));
+    call.send({ type: 'end', stdin: 0 });
+    const following = streamed(await call.accepted());
+    writeFileSync(go, '');
+    assert.equal(await following, ORDER);
+    call.destroy();
   });
   test('is theirs also for who follows, and although the runner crashed in between', async () => {
     const go = path.join(agent.dir, 'go');

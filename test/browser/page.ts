@@ -1,7 +1,7 @@
 /** The page as people use it: a real Chromium, a real agent, its pictures looked at by people (SCREENSHOTS=FOLDER). */
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { chromium, type Browser, type Page } from 'playwright-core';
@@ -32,6 +32,32 @@ suite('the page', { timeout: 170_000 }, () => {
     );
     agent.script('close-ticket.sh', '#!/bin/bash\ncat >/dev/null\necho "ticket closed"\n');
     agent.script('slow.sh', `#!/bin/bash\necho first\nuntil [ -e ${agent.dir}/go ]; do sleep 0.05; done\necho second\n`);
+    // Goes on when what it printed is in the spool, and to its second half when the test says so.
+    agent.script(
+      'mixed.sh',
+      `#!/bin/bash
+      spool=${agent.state}/spool/$MEDIATOR_RUN
+      kept() { until [ "$(stat -c %s "$spool/$1" 2>/dev/null)" = "$2" ]; do sleep 0.01; done; }
+      echo 'reading ticket 4711'; kept stdout 20
+      echo 'no risk profile' >&2; echo 'default taken' >&2; kept stderr 30
+      printf 'rule 1 … '; kept stdout 31
+      until [ -e ${agent.dir}/on ]; do sleep 0.01; done
+      printf 'in vain' >&2; kept stderr 37
+      echo ', rule 2 done'
+      `,
+    );
+    agent.script(
+      'much.sh',
+      `#!/bin/bash
+      spool=${agent.state}/spool/$MEDIATOR_RUN
+      kept() { until [ "$(stat -c %s "$spool/$1" 2>/dev/null)" = "$2" ]; do sleep 0.01; done; }
+      echo early >&2; kept stderr 6
+      yes 0123456789012345678901234567890123456789012345678 | head -n 20000; kept stdout 1000000
+      echo late >&2
+      [ -z "$1" ] || until [ -e ${agent.dir}/more ]; do sleep 0.05; done
+      [ -z "$1" ] || yes 0123456789012345678901234567890123456789012345678 | head -n 20000
+      `,
+    );
     agent.script('wait.sh', '#!/bin/bash\necho waiting\nexec sleep 600\n');
     agent.script('broken.py', '#!/usr/bin/no-such-python\n');
     browser = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: FLAGS.split(' ') });
@@ -56,9 +82,9 @@ suite('the page', { timeout: 170_000 }, () => {
       await page.screenshot({ path: path.join(pictures, `${name}-${colorScheme}.png`) });
     }
   }
-  async function begin(script: string): Promise<string> {
+  async function begin(script: string, args: string[] = []): Promise<string> {
     const call = await dial(agent);
-    call.send(startMessage({ script }));
+    call.send(startMessage({ script, args }));
     call.send({ type: 'end', stdin: 0 });
     return call.accepted();
   }
@@ -100,11 +126,11 @@ suite('the page', { timeout: 170_000 }, () => {
   test('shows what a script printed as text: nothing of it runs, hides or turns', async () => {
     await page.getByRole('row', { name: 'evil.sh' }).getByRole('link').first().click();
     await page.getByText('oops').waitFor();
-    const shown = await page.locator('#stdout').innerText();
+    const shown = await page.locator('#output').innerText();
     assert.ok(shown.includes(EVIL));
     assert.ok(shown.includes('red⟨U+001B⟩]0;title⟨U+0007⟩⟨U+001B⟩[2J⟨U+202E⟩gnp.exe⟨U+0000⟩'), shown);
     assert.equal(await page.title(), 'mediator-agent');
-    assert.equal(await page.locator('#stdout img, #stdout script').count(), 0);
+    assert.equal(await page.locator('#output img, #output script').count(), 0);
     await page.getByRole('heading', { name: 'exit 3' }).waitFor();
     await picture('run');
   });
@@ -112,13 +138,76 @@ suite('the page', { timeout: 170_000 }, () => {
   test('shows output while it comes', async () => {
     const run = await begin('slow');
     await page.goto(`${agent.urls.http}/#/run/${run}`);
-    await page.locator('#stdout').getByText('first').waitFor();
-    assert.ok(!(await page.locator('#stdout').innerText()).includes('second'));
+    await page.locator('#output').getByText('first').waitFor();
+    assert.ok(!(await page.locator('#output').innerText()).includes('second'));
     agent.script('open.sh', `#!/bin/bash\ntouch ${agent.dir}/go\n`);
     await invoke(agent, { script: 'open' });
-    await page.locator('#stdout').getByText('second').waitFor();
+    await page.locator('#output').getByText('second').waitFor();
     await page.getByRole('heading', { name: 'exit 0' }).waitFor();
     assert.ok(existsSync(path.join(agent.dir, 'go')));
+  });
+
+  test('shows stdout and stderr as they were printed, in one, and marks stderr for eyes and ears', async () => {
+    const run = await begin('mixed');
+    await page.goto(`${agent.urls.http}/#/run/${run}`);
+    const output = page.locator('#output');
+    await output.getByText('rule 1 … ').waitFor();
+    assert.equal(await output.innerText(), 'reading ticket 4711\nno risk profile\ndefault taken\nrule 1 … ');
+    await page.getByRole('heading', { name: 'running' }).waitFor();
+    writeFileSync(path.join(agent.dir, 'on'), '');
+    await output.getByText(', rule 2 done').waitFor();
+    assert.equal(await output.innerText(), 'reading ticket 4711\nno risk profile\ndefault taken\nrule 1 … in vain, rule 2 done\n');
+    assert.deepEqual(await output.locator('.stderr').allInnerTexts(), ['no risk profile\ndefault taken', 'in vain']);
+    // As a text, because the types of a browser are not those of these tests.
+    const look = (where: string, name: string): Promise<string> =>
+      page.evaluate<string>(`getComputedStyle(document.querySelector('${where}')).${name}`);
+    assert.notEqual(await look('#output .stderr', 'color'), await look('#output', 'color'));
+    assert.equal(await look('#output .stderr', 'borderLeftWidth'), '3px');
+    assert.equal(await look('#output .stderr', 'boxDecorationBreak'), 'clone');
+    assert.match(
+      await output.ariaSnapshot(),
+      /reading ticket 4711 stderr: no risk profile default taken rule 1 … stderr: in vain, rule 2 done/,
+    );
+    await page.getByRole('heading', { name: 'exit 0' }).waitFor();
+    await picture('mixed');
+  });
+
+  test('shows the end of much output, and where something is missing', async () => {
+    const { run = '' } = await invoke(agent, { script: 'much' });
+    await page.goto(`${agent.urls.http}/#/run/${run}`);
+    const output = page.locator('#output');
+    await output.getByText('late').waitFor();
+    const text = await output.innerText();
+    const below =
+      "(({ scrollHeight, scrollTop, clientHeight }) => scrollHeight - scrollTop - clientHeight)(document.querySelector('#output'))";
+    await until('the end is in sight', async () => (await page.evaluate<number>(below)) < 1);
+    assert.match(text, /^early\n737\.9 kB of stdout before this are not shown\n[0-9\n]+\nlate\n$/);
+    await page.getByText(`mediator-agent runs logs ${run} prints it`).waitFor();
+    await picture('much');
+  });
+
+  test('keeps no more than the end while much output comes', async () => {
+    const run = await begin('much', ['more']);
+    await page.goto(`${agent.urls.http}/#/run/${run}`);
+    const output = page.locator('#output');
+    await output.getByText('late').waitFor();
+    writeFileSync(path.join(agent.dir, 'more'), '');
+    await page.getByRole('heading', { name: 'exit 0' }).waitFor();
+    await until('all of it is read', async () => (await page.getByText('as it comes').count()) === 0);
+    const text = await output.innerText();
+    assert.ok(text.length <= 600_000 && !text.includes('late'), `${text.length} characters`);
+    await page.getByText(`mediator-agent runs logs ${run} prints it`).waitFor();
+  });
+
+  test('keeps no more than the end of what switches all the time', async () => {
+    agent.script('both.sh', '#!/bin/bash\nyes o | head -n 6000\nyes e | head -n 6000 >&2\n');
+    const { run = '' } = await invoke(agent, { script: 'both' });
+    const records = Array.from({ length: 12_000 }, (_, index) => 4 + (index % 2));
+    writeFileSync(agent.spoolFile(run, 'order'), Uint32Array.from(records));
+    await page.goto(`${agent.urls.http}/#/run/${run}`);
+    await page.getByText(`mediator-agent runs logs ${run} prints it`).waitFor();
+    await until('all of it is read', async () => (await page.getByText('as it comes').count()) === 0);
+    assert.equal(await page.locator('#output').innerText(), 'o\ne\n'.repeat(2000));
   });
 
   test('cancels a run, and runs one again with the same input', async () => {
@@ -137,7 +226,7 @@ suite('the page', { timeout: 170_000 }, () => {
       .getByText(again[0]?.id ?? '')
       .first()
       .waitFor();
-    await page.locator('#stdout').getByText('ticket closed').waitFor();
+    await page.locator('#output').getByText('ticket closed').waitFor();
   });
 
   test('shows scripts with what is wrong with them, tasks, keys without secrets, and the plot', async () => {

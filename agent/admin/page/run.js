@@ -1,15 +1,14 @@
 /** One run: what is known of it, and its output as it comes. */
 import { h } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import htm from 'htm';
-import { lines, post } from './client.js';
+import { post } from './client.js';
 import { useLive } from './live.js';
-import { bytes, duration, moment, printable, stateOf, visible } from './text.js';
+import { Output } from './output.js';
+import { bytes, duration, moment, stateOf, visible } from './text.js';
 
 const html = htm.bind(h);
 
-/** Characters of a stream that are shown: its end. */
-const KEPT = 300_000;
 const TIMES = ['accepted', 'started', 'ended', 'acknowledged', 'removed'];
 const SIZES = ['stdin', 'stdout', 'stderr'];
 const SHOWN_ABOVE = ['id', 'outcome', 'code', 'script', 'message'];
@@ -70,62 +69,4 @@ function shown(field, value) {
   if (field === 'rerun_of') return html`<a href="#/run/${encodeURIComponent(value)}">${visible(value)}</a>`;
   if (field === 'ticket') return html`<a href="#/runs?ticket=${encodeURIComponent(value)}">${visible(value)}</a>`;
   return html`<code>${visible(typeof value === 'object' ? JSON.stringify(value) : value)}</code>`;
-}
-
-function Output({ id, onEnd }) {
-  const [text, setText] = useState({ stdout: '', stderr: '', note: '', error: '', ended: false });
-  useEffect(() => {
-    const stop = new AbortController();
-    const decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
-    const got = { stdout: '', stderr: '', note: '', error: '', ended: false };
-    let frame = 0;
-    const show = () => {
-      frame ||= requestAnimationFrame(() => {
-        frame = 0;
-        setText({ ...got });
-      });
-    };
-    const take = (line) => {
-      if (line.stream !== undefined) {
-        const more = decoders[line.stream].decode(
-          Uint8Array.from(atob(line.data), (c) => c.charCodeAt(0)),
-          { stream: true },
-        );
-        got[line.stream] = (got[line.stream] + more).slice(-KEPT);
-      } else if (line.skipped !== undefined) {
-        const skipped = line.skipped.stdout + line.skipped.stderr;
-        if (skipped > 0) got.note = `${bytes(skipped)} before this are not shown; mediator-agent runs logs ${id} prints all.`;
-      } else {
-        got.ended = true;
-        onEnd();
-      }
-      show();
-    };
-    lines(`/runs/${id}/output`, stop.signal, take)
-      .then(() => !got.ended && Object.assign(got, { error: 'The connection was lost; load the page again.' }))
-      .catch((failure) => failure.name !== 'AbortError' && Object.assign(got, { error: failure.message }))
-      .finally(show);
-    return () => stop.abort();
-  }, [id]);
-  return html`
-    <p class="faint">${text.note}</p>
-    <p class="bad" role="alert">${text.error}</p>
-    <${Pane} name="stdout" text=${text.stdout} ended=${text.ended} />
-    <${Pane} name="stderr" text=${text.stderr} ended=${text.ended} />
-  `;
-}
-
-/** Follows its end, unless somebody scrolled away from it. */
-function Pane({ name, text, ended }) {
-  const element = useRef(null);
-  const follows = useRef(true);
-  useEffect(() => {
-    if (follows.current) element.current.scrollTop = element.current.scrollHeight;
-  }, [text]);
-  const scroll = ({ target }) => (follows.current = target.scrollTop + target.clientHeight > target.scrollHeight - 30);
-  return html`
-    <h2 id="${name}-title">${name} ${ended ? null : html`<span class="faint">– as it comes</span>`}</h2>
-    <pre id=${name} ref=${element} onScroll=${scroll} tabindex="0" role="region" aria-labelledby="${name}-title">
-${text === '' ? html`<span class="faint">nothing</span>` : printable(text)}</pre>
-  `;
 }
