@@ -93,6 +93,11 @@ export class Host {
     return { from, to: performance.now(), code: child.exitCode, stdout, stderr, suffered, accepted, hung };
   }
 
+  /** Whether nothing of its calls is on its way any more. */
+  get quiet(): boolean {
+    return this.#proxies.plaintext.quiet && this.#proxies.tls.quiet;
+  }
+
   close(): void {
     this.#proxies.plaintext.close();
     this.#proxies.tls.close();

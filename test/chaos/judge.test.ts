@@ -39,6 +39,14 @@ suite('chaos finds', () => {
       [],
     );
   });
+  test('nothing where a stub gave up its run, whose runner was killed later', () => {
+    const end = { ...seen, code: 125, stdout: stdout.subarray(0, 9) };
+    const troubles: Evidence['troubles'] = [
+      { kind: 'kill-front', from: 150, to: 160 },
+      { kind: 'kill-runner', from: 300, to: 310 },
+    ];
+    assert.deepEqual(faultsOf({ ledger: LEDGER.slice(0, 2), rows: [lostRow], seen: end, troubles, ...half }), []);
+  });
   test('nothing where a cut connection was refused before anything was started', () => {
     const end = { ...seen, code: 69, stdout: Buffer.alloc(0), stderr: Buffer.from('mediator: away\n'), suffered: ['cut'], accepted: [] };
     assert.deepEqual(faultsOf({ ledger: [], rows: [], seen: end }), []);

@@ -52,8 +52,9 @@ export function judge(evidence: Evidence): Finding[] {
   const during = (until: number): string[] =>
     evidence.troubles.filter(({ from, to }) => from < until && to > seen.from).map(({ kind }) => kind);
   const faulty = suffered || during(seen.to).length > 0;
-  // A run may outlive its stub.
-  const troubled = during(suffered ? seen.to + OUTLIVES : seen.to);
+  // A run may outlive its stub: one that suffered, or gave up because a part of the agent was away.
+  const outlived = suffered || (faulty && seen.code === UNKNOWN);
+  const troubled = during(outlived ? seen.to + OUTLIVES : seen.to);
   const stdout = cut(pool, plan.stdout);
   const stderr = cut(pool, plan.stderr);
 

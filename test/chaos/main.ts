@@ -102,7 +102,7 @@ async function chaos(seed: string): Promise<number> {
 
   /** Compares everything of a round; resolves with the number of its runs in the journal. */
   async function compare(called: Map<string, { plan: Invocation; seen: Seen }>): Promise<number> {
-    const all = await world.settled(LISTED);
+    const all = await world.settled(LISTED, () => hosts.every((host) => host.quiet));
     const known = new Set(all.map(({ id }) => id));
     const ledgers = world.takeLedgers();
     const byEvent = Map.groupBy(all, ({ event }) => event);

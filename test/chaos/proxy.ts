@@ -33,6 +33,11 @@ export class Proxy {
     return address.port;
   }
 
+  /** Whether nothing is on its way any more, of whomever: a connection may stand still for longer than its caller lives. */
+  get quiet(): boolean {
+    return this.#sockets.size === 0;
+  }
+
   /** The next connections suffer one each. */
   plan(mishaps: (Mishap | undefined)[], onMishap: (kind: Mishap['kind']) => void, onAccepted: (run: string) => void): void {
     this.#mishaps = [...mishaps];

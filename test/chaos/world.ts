@@ -20,8 +20,11 @@ const AFTERMATH = 3000;
 /** What does not come back within so many milliseconds stays away. */
 const RETURN = 90_000;
 const DISK = '4g';
-/** The agent is idle when so many looks in a row, 50 ms apart, found nothing that goes on. */
-const LOOKS = 20;
+/**
+ * The agent is idle when so many looks in a row, 50 ms apart, found nothing that goes on: for longer than the 2 s after which the runner writes down
+ * again what met a full disk.
+ */
+const LOOKS = 60;
 
 /** From when to when something could be felt: monotonic milliseconds. */
 export interface Trouble {
@@ -178,14 +181,17 @@ export class World {
     writeFileSync(path.join(this.#outside, 'clock'), `${seconds < 0 ? '' : '+'}${seconds}s\n`);
   }
 
-  /** Waits until no run goes on and none begins any more: a stub that was killed may have sent all of a request. Returns the journal's newest rows. */
-  async settled(limit: number): Promise<Row[]> {
+  /**
+   * Waits until no run goes on and none begins any more: a stub that was killed may have sent all of a request. Returns the journal's newest rows.
+   * @param isQuiet whether nothing of a request is on its way
+   */
+  async settled(limit: number, isQuiet: () => boolean): Promise<Row[]> {
     await this.whole;
     let idle = 0;
     await eventually('the end of all runs', async () => {
       const { body } = await this.agent.api('/healthz');
       const { running, queued } = z.looseObject({ running: z.number(), queued: z.number() }).parse(body);
-      idle = running + queued === 0 ? idle + 1 : 0;
+      idle = running + queued === 0 && isQuiet() ? idle + 1 : 0;
       return idle === LOOKS;
     });
     const listed = await this.agent.command(['runs', 'list'], ['--json', '--limit', String(limit)]);
