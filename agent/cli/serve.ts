@@ -43,7 +43,10 @@ async function serve(config: Config): Promise<void> {
 
 function serveRunner(config: Config): Promise<void> {
   refuseUpstream(config);
-  return servePart(async () => ({ line: config.socket, ...(await startRunner(config)) }), config.drain + LAST_PATIENCE);
+  return servePart(
+    async () => ({ line: config.socket, ...(await startRunner(config)) }),
+    () => config.drain + LAST_PATIENCE,
+  );
 }
 
 function serveFront(config: Config): Promise<void> {
@@ -63,8 +66,8 @@ interface StartedPart extends RunningPart {
   line: string;
 }
 
-/** @param patience how long its end may take, in milliseconds, if that is longer than systemd would wait by itself */
-async function servePart(start: () => Promise<StartedPart>, patience?: number): Promise<void> {
+/** @param patience how long its end may take, in milliseconds, if that is longer than systemd would wait by itself; asked then, because a reload may change it */
+async function servePart(start: () => Promise<StartedPart>, patience?: () => number): Promise<void> {
   let part: StartedPart | undefined;
   process.on('SIGHUP', () => {
     if (part !== undefined) reload(part);
@@ -75,7 +78,7 @@ async function servePart(start: () => Promise<StartedPart>, patience?: number): 
     announce(part.line);
     startWatchdog();
     await stopped;
-    notify('STOPPING=1', 'STATUS=stopping', ...(patience === undefined ? [] : [`EXTEND_TIMEOUT_USEC=${patience * 1000}`]));
+    notify('STOPPING=1', 'STATUS=stopping', ...(patience === undefined ? [] : [`EXTEND_TIMEOUT_USEC=${patience() * 1000}`]));
     await part.stop();
   } finally {
     if (process.connected) process.disconnect();

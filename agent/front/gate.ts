@@ -53,46 +53,9 @@ export class Gate {
     this.#keys = byId(keys);
   }
 
-  /** @param now milliseconds since the epoch. @throws Failure */
-  admit(opening: Opening, now: number): Admitted {
-    this.#begin(opening.address, now);
-    return this.#examine(opening, now);
-  }
-
-  /** The key as it is now, of somebody who was admitted a while ago. @throws Failure */
-  readmit({ key: { id }, secret }: Admitted, address: string, now: number): Key {
-    this.#begin(address, now);
-    const key = this.#keys.get(id);
-    if (key !== undefined && secretsOf(key, now).includes(secret)) return checkKey(key, address, now);
-    throw new Failure('unauthorized', `the key ${id} does not exist any more, or has another secret by now`);
-  }
-
-  /**
-   * The key whose secret a Check Point web request carries (checkpoint: Web Request).
-   * @throws Failure
-   */
-  admitSecret(secret: string | undefined, address: string, now: number): Pick<Admitted, 'key' | 'previous'> {
-    this.#begin(address, now);
-    const given = digest(secret ?? '');
-    let found: Pick<Admitted, 'key' | 'previous'> | undefined;
-    for (const key of this.#keys.values()) {
-      for (const [index, own] of secretsOf(key, now).entries())
-        if (timingSafeEqual(given, digest(own))) found = { key, previous: index > 0 };
-    }
-    if (found === undefined) {
-      throw this.#stranger(address, now, 'the header X-chkp-shared-secret is missing or is not the secret of a key in keys.yaml');
-    }
-    checkKey(found.key, address, now);
-    return found;
-  }
-
-  #begin(address: string, now: number): void {
-    this.#penalties.check(address, now);
-    const changed = this.#changed();
-    if (changed !== undefined) this.#keys = byId(changed);
-  }
-
-  #examine({ method, path, headers, address }: Opening, milliseconds: number): Admitted {
+  /** @throws Failure */
+  admit({ method, path, headers, address }: Opening, milliseconds: number): Admitted {
+    this.#refresh();
     const now = Math.floor(milliseconds / 1000);
     if (path !== RUN_PATH) throw new Failure('not-found', `nothing is served here; stubs call ${RUN_PATH}`);
     if (headers.origin !== undefined) throw new Failure('origin', 'browsers may not call; this request has an Origin header');
@@ -121,9 +84,43 @@ export class Gate {
     if (key === undefined || secret === undefined || own === undefined) {
       throw this.#stranger(address, milliseconds, 'the key does not exist or its secret is wrong; make a new stub');
     }
+    this.#penalties.pass(address, key.id, milliseconds);
     checkKey(key, address, milliseconds);
     this.#nonces.use(claim.nonce, Number(claim.time), now);
     return { key, previous: index > 0, secret, proof: own.agent };
+  }
+
+  /** The key as it is now, of somebody who was admitted a while ago. @throws Failure */
+  readmit({ key: { id }, secret }: Admitted, address: string, now: number): Key {
+    this.#refresh();
+    const key = this.#keys.get(id);
+    if (key !== undefined && secretsOf(key, now).includes(secret)) return checkKey(key, address, now);
+    throw new Failure('unauthorized', `the key ${id} does not exist any more, or has another secret by now`);
+  }
+
+  /**
+   * The key whose secret a Check Point web request carries (checkpoint: Web Request).
+   * @throws Failure
+   */
+  admitSecret(secret: string | undefined, address: string, now: number): Pick<Admitted, 'key' | 'previous'> {
+    this.#refresh();
+    const given = digest(secret ?? '');
+    let found: Pick<Admitted, 'key' | 'previous'> | undefined;
+    for (const key of this.#keys.values()) {
+      for (const [index, own] of secretsOf(key, now).entries())
+        if (timingSafeEqual(given, digest(own))) found = { key, previous: index > 0 };
+    }
+    if (found === undefined) {
+      throw this.#stranger(address, now, 'the header X-chkp-shared-secret is missing or is not the secret of a key in keys.yaml');
+    }
+    this.#penalties.pass(address, found.key.id, now);
+    checkKey(found.key, address, now);
+    return found;
+  }
+
+  #refresh(): void {
+    const changed = this.#changed();
+    if (changed !== undefined) this.#keys = byId(changed);
   }
 
   /** As many as the key with the most secrets needs: the time that an answer takes does not tell which keys there are. */
@@ -132,6 +129,7 @@ export class Gate {
   }
 
   #stranger(address: string, now: number, message: string): Failure {
+    this.#penalties.check(address, now);
     this.#penalties.add(address, now);
     return new Failure('unauthorized', message);
   }

@@ -2,7 +2,7 @@
 import { Failure } from '../../protocol/failures.ts';
 import { addProcessMetrics } from '../admin/process-metrics.ts';
 import type { Config } from '../config/config.ts';
-import { rereadConfig } from '../config/reload.ts';
+import { rereadConfig, takeConfig } from '../config/reload.ts';
 import { version } from '../config/version.ts';
 import { createLogger, type Logger } from '../log.ts';
 import { openAdmin } from './admin.ts';
@@ -17,7 +17,7 @@ import { readTls } from './tls.ts';
 import { createUpstream, readRemote } from './upstream.ts';
 
 /** Fields of agent.yaml that are used at the start alone. */
-const FIXED = ['listen', 'limits', 'admin'] as const;
+const FIXED = ['listen', 'limits', 'admin', 'nonces'] as const;
 
 export interface Front {
   /** Where it listens, as URLs; last, the admin listener. */
@@ -73,7 +73,7 @@ export async function startFront(config: Config): Promise<Front> {
       readRemote(fresh);
       const tls = fresh.tls === undefined ? undefined : readTls(fresh.tls);
       const freshKeys = keyring.read(fresh.keys);
-      Object.assign(config, fresh);
+      takeConfig(config, fresh);
       gate.replace(config.names, freshKeys);
       if (tls !== undefined) {
         listeners.replaceCertificate(tls);

@@ -5,7 +5,7 @@ import { Failure } from '../../protocol/failures.ts';
 import { openCatalog } from '../catalog/catalog.ts';
 import { watchScripts } from '../catalog/watch.ts';
 import type { Config } from '../config/config.ts';
-import { rereadConfig } from '../config/reload.ts';
+import { rereadConfig, takeConfig } from '../config/reload.ts';
 import { Journal } from '../journal/journal.ts';
 import { lockState } from '../journal/lock.ts';
 import { KEEPER_SOCKET } from '../keeper/messages.ts';
@@ -68,7 +68,7 @@ export async function startRunner(config: Config): Promise<RunningPart> {
   return {
     log,
     reload: () => {
-      Object.assign(config, rereadConfig(config, FIXED));
+      takeConfig(config, rereadConfig(config, FIXED));
       log.level = config.log;
       log.info('reloaded');
     },

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { connect } from 'node:tls';
@@ -65,12 +65,25 @@ suite('an agent that reloads', () => {
     assertCalled(await passing.call(['hello'], { env: { OTHER: 'world' } }), { stdout: 'hello world\n' });
   });
 
+  test('forgets what agent.yaml does not name any more', async () => {
+    mkdirSync(path.join(agent.dir, 'credentials'), { mode: 0o700 });
+    writeFileSync(path.join(agent.dir, 'credentials/PASSWORD'), 'of-another-system', { mode: 0o600 });
+    agent.script('secret.sh', '#!/bin/bash\necho "${#PASSWORD}"\n', { manifest: 'secrets: [PASSWORD]\n' });
+    agent.configure({ credentials: 'credentials' });
+    await agent.reload();
+    assertCalled(await stub.call(['secret']), { stdout: '17\n' });
+    agent.configure({ credentials: undefined });
+    assert.deepEqual(await agent.reload(), ['reloaded', 'reloaded']);
+    assertRefused(await stub.call(['secret']), 126);
+  });
+
   for (const [what, breakIt, pattern, parts] of [
     ['broken keys', () => writeFileSync(keys, 'keys:\n  - id: stub-1\n'), /keys\.yaml:2: .*secret/, 1],
     ['keys that others may read', () => chmodSync(keys, 0o644), /keys\.yaml: has mode 0644 and holds secrets; run: chmod 600 /, 1],
     ['a broken certificate', () => writeFileSync(path.join(agent.dir, 'tls/cert.pem'), 'no certificate'), /cert\.pem .*cannot be used/, 1],
     ['a broken agent.yaml', () => writeFileSync(agent.config, 'names: []\ncolour: blue\n'), /agent\.yaml:2: colour/, 2],
     ['a change that needs a restart', () => agent.configure({ limits: { concurrency: 1 } }), /limits: .*restart/, 2],
+    ['a change that needs a restart of the front', () => agent.configure({ nonces: 'elsewhere' }), /nonces: .*restart/, 1],
   ] as const) {
     test(`stays as it was, and says so: ${what}`, async () => {
       const files = [keys, path.join(agent.dir, 'tls/cert.pem'), agent.config].map((file) => [file, readFileSync(file)] as const);
