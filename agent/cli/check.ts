@@ -5,7 +5,10 @@ import { smartConsoleFingerprint } from './fingerprint.ts';
 import { inspectFront } from './inspections.ts';
 import { inspectPlaces, inspectScripts } from './script-inspections.ts';
 
-/** Prints a line for each thing that was checked. Resolves with the exit code: 0 if everything is well, 78 if the agent would not start, 1 if only scripts or tasks have problems. */
+/**
+ * Prints a line for each thing that was checked. Resolves with the exit code: 0 if everything is well, 78 if keys, certificate, secrets or places would
+ * keep the agent from starting, 1 if only scripts or tasks have problems. An agent.yaml with faults has ended the command before, with 64.
+ */
 export async function check(config: Config, { json }: { json?: boolean } = {}): Promise<number> {
   const print = (finding: Finding): void => {
     printFinding(finding, json);

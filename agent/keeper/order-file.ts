@@ -1,7 +1,7 @@
 /**
  * `order` in a run's folder: in which order it printed to stdout and to stderr, as the keeper read them. A record for each stretch of one stream, with
  * its length in bytes, written before the first byte of the other one is in the spool; so what no record names is the end, of one stream. A run
- * that printed to one stream alone has no such file.
+ * that printed to one stream alone has no such file. Long because who writes the records, who reads them and who checks them have to agree.
  */
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import path from 'node:path';
