@@ -59,6 +59,7 @@ suite('the page', { timeout: 170_000 }, () => {
       `,
     );
     agent.script('wait.sh', '#!/bin/bash\necho waiting\nexec sleep 600\n');
+    writeFileSync(path.join(agent.scripts, 'bad.task.yaml'), 'name: Bad\ntrigger: Never\naction: {}\ncolour: red\n', { mode: 0o644 });
     agent.script('broken.py', '#!/usr/bin/no-such-python\n');
     browser = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: FLAGS.split(' ') });
     page = await (await browser.newContext({ viewport: { width: 1200, height: 900 } })).newPage();
@@ -154,6 +155,14 @@ suite('the page', { timeout: 170_000 }, () => {
     await output.getByText('rule 1 … ').waitFor();
     assert.equal(await output.innerText(), 'reading ticket 4711\nno risk profile\ndefault taken\nrule 1 … ');
     await page.getByRole('heading', { name: 'running' }).waitFor();
+    assert.equal(
+      await page
+        .locator('dt', { hasText: /^stdout$/ })
+        .locator('+ dd')
+        .innerText(),
+      '–',
+      'it is counted at the end',
+    );
     writeFileSync(path.join(agent.dir, 'on'), '');
     await output.getByText(', rule 2 done').waitFor();
     assert.equal(await output.innerText(), 'reading ticket 4711\nno risk profile\ndefault taken\nrule 1 … in vain, rule 2 done\n');
@@ -236,7 +245,10 @@ suite('the page', { timeout: 170_000 }, () => {
     await page.getByRole('link', { name: 'its runs' }).waitFor();
     await picture('scripts');
     await page.goto(`${agent.urls.http}/#/tasks`);
-    await page.getByRole('heading', { name: 'Tasks' }).waitFor();
+    await page.getByRole('cell', { name: 'broken', exact: true }).waitFor();
+    const heading = await page.getByRole('columnheader', { name: 'Trigger' }).boundingBox();
+    assert.ok(heading !== null && heading.height < 40, 'a long problem takes the room of the other columns');
+    await picture('tasks');
     await page.goto(`${agent.urls.http}/#/keys`);
     await page.getByRole('cell', { name: agent.key.id }).waitFor();
     assert.ok(!(await page.content()).includes(agent.key.secret));

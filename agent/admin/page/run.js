@@ -11,6 +11,8 @@ const html = htm.bind(h);
 
 const TIMES = ['accepted', 'started', 'ended', 'acknowledged', 'removed'];
 const SIZES = ['stdin', 'stdout', 'stderr'];
+/** They are counted at the end. */
+const LATER = ['stdout', 'stderr'];
 const SHOWN_ABOVE = ['id', 'outcome', 'code', 'script', 'message'];
 
 export function Run({ id }) {
@@ -45,6 +47,7 @@ export function Run({ id }) {
       ${' '}<span role="status">${note}</span><span class="bad" role="alert">${error}</span>
     </p>
     ${run.message === '' ? null : html`<p class="bad">${visible(run.message)}</p>`}
+    ${run.removed ? html`<p>Its output is not kept any more (retention in agent.yaml).</p>` : null}
     <${Output} id=${id} onEnd=${again} />
     <h2>Everything known</h2>
     <dl>
@@ -52,6 +55,7 @@ export function Run({ id }) {
       <dd><code>${run.id}</code></dd>
       ${Object.entries(run)
         .filter(([field]) => !SHOWN_ABOVE.includes(field))
+        .map(([field, value]) => [field, run.outcome === null && LATER.includes(field) ? null : value])
         .map(
           ([field, value]) =>
             html`<dt>${field}</dt>

@@ -36,25 +36,27 @@ export function Runs({ query }) {
     <${Plot} />
     <${Search} query=${query} />
     <p class="bad" role="alert">${error}</p>
-    <table class="runs">
-      <caption class="hidden">
-        Runs, newest first
-      </caption>
-      <thead>
-        <tr>
-          <th scope="col">Accepted</th>
-          <th scope="col">Script</th>
-          <th scope="col">Event</th>
-          <th scope="col">Ticket</th>
-          <th scope="col">State</th>
-          <th scope="col" class="number">Time</th>
-          <th scope="col">Key</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${runs.map((run) => html`<${Row} key=${run.id} run=${run} />`)}
-      </tbody>
-    </table>
+    <div class="wide">
+      <table class="runs">
+        <caption class="hidden">
+          Runs, newest first
+        </caption>
+        <thead>
+          <tr>
+            <th scope="col">Accepted</th>
+            <th scope="col">Script</th>
+            <th scope="col">Event</th>
+            <th scope="col">Ticket</th>
+            <th scope="col">State</th>
+            <th scope="col" class="number">Time</th>
+            <th scope="col">Key</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${runs.map((run) => html`<${Row} key=${run.id} run=${run} />`)}
+        </tbody>
+      </table>
+    </div>
     ${value !== undefined && runs.length === 0 ? html`<p class="faint">No runs here.</p>` : null}
     ${runs.length >= PAGE && !older.end ? html`<button onClick=${more}>Older runs</button>` : null}
   `;
