@@ -29,15 +29,15 @@ export class Contents {
     this.#settle = settle;
   }
 
-  /** @throws Failure `unsettled-script` if the file does not come to rest, `no-such-script` if it vanished */
+  /** @throws Failure `unsettled-script` if the file does not come to rest, `no-such-script` if it vanished, `cannot-start` if we may not read it */
   async read(name: string, file: string): Promise<Content> {
     const known = this.#known.get(file);
     const stats = await settled(name, file, this.#settle, known?.fingerprint);
-    return known?.fingerprint === fingerprintOf(stats) ? known : this.#load(file, stats);
+    return known?.fingerprint === fingerprintOf(stats) ? known : this.#load(name, file, stats);
   }
 
-  #load(file: string, stats: BigIntStats): Content {
-    const bytes = readFileSync(file);
+  #load(name: string, file: string, stats: BigIntStats): Content {
+    const bytes = readScript(name, file);
     const content = {
       fingerprint: fingerprintOf(stats),
       sha256: createHash('sha256').update(bytes).digest('hex'),
@@ -64,6 +64,16 @@ export async function settled(name: string, file: string, settle: number, known:
     stats = again;
   }
   throw new Failure('unsettled-script', `${name} is being written at this moment; try again when the copy is complete`);
+}
+
+/** An interpreter could not read it either: nothing has run, and who copied it can mend it. */
+function readScript(name: string, file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    if (!(cause instanceof Error && 'code' in cause && cause.code === 'EACCES')) throw cause;
+    throw new Failure('cannot-start', `the agent's user may not read ${name}; run: chmod a+r '${file}'`, { cause });
+  }
 }
 
 /** Differs whenever the file was written, replaced, or had its mode changed. */

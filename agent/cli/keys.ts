@@ -46,7 +46,7 @@ export function revokeKeyOf(config: Config, id: string, { previous }: { previous
   });
   process.stderr.write(
     previous === true
-      ? `stubs with a replaced secret of the key ${id} are refused from now on\n${WHEN}`
+      ? `stubs with a replaced secret of the key ${id} are refused\n${WHEN}`
       : `key ${id} is no more; runs that it began go on\n${WHEN}`,
   );
 }
@@ -75,8 +75,8 @@ export async function listKeys(config: Config, { json }: { json?: boolean }): Pr
   process.stdout.write(formatTable(['KEY', 'STATE', 'SCRIPTS', 'ONLY', 'EXPIRES', 'LAST USED', 'FROM', 'REPLACED SECRET'], rows));
 }
 
-/** Where the front has the file itself, it takes changes at the next call. */
-const WHEN = 'a front that systemd gave a copy of keys.yaml takes this by: systemctl reload mediator-front\n';
+/** systemd hands a copy of the file to the front; where the front has the file itself, it takes changes at the next call. */
+const WHEN = 'in force from the next call on; but where install.sh has set the agent up, only after: systemctl reload mediator-front\n';
 
 type View = ReturnType<typeof viewOf>;
 

@@ -64,6 +64,21 @@ suite('the catalog', () => {
     symlinkSync('loop.py', path.join(root, 'loop.py'));
     assert.deepEqual(catalog.names(), ['a/c', 'b.py']);
   });
+  test("says what helps where the agent's user may not read a script: nothing can have run", async () => {
+    const file = write('x.sh', 'echo 1', 0o700);
+    if (process.getuid?.() !== 0) chmodSync(file, 0o300);
+    process.seteuid?.(process.getuid?.() === 0 ? 65_534 : (process.geteuid?.() ?? 0));
+    try {
+      await assert.rejects(catalog.resolve('x'), {
+        code: 'cannot-start',
+        message: `the agent's user may not read x.sh; run: chmod a+r '${file}'`,
+      });
+    } finally {
+      process.seteuid?.(process.getuid?.() ?? 0);
+    }
+    chmodSync(file, 0o755);
+    await catalog.resolve('x');
+  });
   test('sees a new, changed, replaced and removed script at once', async () => {
     await fails('no-such-script', 'x');
     write('x.sh', 'echo 1');
