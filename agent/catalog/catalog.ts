@@ -1,8 +1,9 @@
 /** The catalog: from a name to a script that may run. The disk is asked every time; what was read is kept as long as the file stays the same. */
-import { readdirSync, statSync, type Stats } from 'node:fs';
+import { statSync, type Stats } from 'node:fs';
 import path from 'node:path';
 import { Failure } from '../../protocol/failures.ts';
 import type { Config } from '../config/config.ts';
+import { filesBelow } from '../config/scripts-folder.ts';
 import { Approvals } from './approvals.ts';
 import { Contents, fingerprintOf, remember, settled } from './contents.ts';
 import { commandFor } from './interpreter.ts';
@@ -63,10 +64,9 @@ export class Catalog {
     return versionOf(file, this.#manifestOf(name)) === version;
   }
 
-  /** All files that are scripts, by path below the scripts folder, sorted. */
+  /** All files that are scripts, by path below the scripts folder, sorted. @throws Failure `cannot-start` for a folder that we may not read */
   names(): string[] {
-    const found = readdirSync(this.#options.root, { recursive: true, encoding: 'utf8' });
-    return found.filter((name) => this.#isScript(name)).sort();
+    return filesBelow(this.#options.root).filter((name) => this.#isScript(name));
   }
 
   /** The path of the file that answers to a name. @throws Failure */

@@ -1,8 +1,9 @@
 /** What is in a file, once it has been left alone for a while: half a copy never runs. Kept for as long as the file stays the same. */
 import { createHash } from 'node:crypto';
-import { readFileSync, statSync, type BigIntStats } from 'node:fs';
+import { statSync, type BigIntStats } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Failure } from '../../protocol/failures.ts';
+import { readBelow } from '../config/scripts-folder.ts';
 import { HEAD_BYTES } from './interpreter.ts';
 
 /** Files remembered; beyond it the oldest is forgotten. */
@@ -36,8 +37,9 @@ export class Contents {
     return known?.fingerprint === fingerprintOf(stats) ? known : this.#load(name, file, stats);
   }
 
+  /** What we may not read, an interpreter could not either. */
   #load(name: string, file: string, stats: BigIntStats): Content {
-    const bytes = readScript(name, file);
+    const bytes = readBelow(file, name);
     const content = {
       fingerprint: fingerprintOf(stats),
       sha256: createHash('sha256').update(bytes).digest('hex'),
@@ -64,16 +66,6 @@ export async function settled(name: string, file: string, settle: number, known:
     stats = again;
   }
   throw new Failure('unsettled-script', `${name} is being written at this moment; try again when the copy is complete`);
-}
-
-/** An interpreter could not read it either: nothing has run, and who copied it can mend it. */
-function readScript(name: string, file: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (cause) {
-    if (!(cause instanceof Error && 'code' in cause && cause.code === 'EACCES')) throw cause;
-    throw new Failure('cannot-start', `the agent's user may not read ${name}; run: chmod a+r '${file}'`, { cause });
-  }
 }
 
 /** Differs whenever the file was written, replaced, or had its mode changed. */

@@ -1,11 +1,12 @@
 /** The manifest: `NAME.yaml` beside a script. Every field is optional; scripts/README.md explains each. */
 import { hash } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { z } from 'zod';
 import { HOSTS } from '../../protocol/messages.ts';
 import { Failure } from '../../protocol/failures.ts';
 import { KINDS, KIND_NAMES } from '../config/kinds.ts';
 import { Duration, Size } from '../config/units.ts';
+import { readBelow } from '../config/scripts-folder.ts';
 import { formatProblem, parseYaml } from '../config/yaml-file.ts';
 
 /** Bytes. */
@@ -74,8 +75,8 @@ export function readManifest(file: string): ManifestFile {
 
 function readBytes(file: string): Buffer {
   try {
-    return readFileSync(file);
+    return readBelow(file, file);
   } catch (cause) {
-    throw new Failure('broken-manifest', `${file}: ${Failure.from(cause).message}`, { cause });
+    throw new Failure('broken-manifest', Failure.from(cause).message, { cause });
   }
 }

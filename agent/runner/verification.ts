@@ -99,8 +99,7 @@ function compareOrder(folder: string, row: JournalRow): string | undefined {
   try {
     const named = namedIn(folder);
     if (isOrderOf(named, row)) return undefined;
-    const { stdout, stderr, size } = named;
-    return `the order of stdout and stderr names ${stdout} and ${stderr} bytes in ${size}; the run printed ${row.stdout} and ${row.stderr}`;
+    return `the order of stdout and stderr names ${named.stdout} and ${named.stderr} bytes in ${named.size}; the run printed ${row.stdout} and ${row.stderr}`;
   } catch (error) {
     return `the order of stdout and stderr cannot be read: ${Failure.from(error).message}`;
   }

@@ -1,6 +1,7 @@
 /** The task files in the scripts folder. Read from disk at every event: changes need no restart. */
-import { readdirSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import path from 'node:path';
+import { filesBelow } from '../config/scripts-folder.ts';
 import { formatProblem, readYamlFile } from '../config/yaml-file.ts';
 import { Task } from './task.ts';
 
@@ -18,10 +19,11 @@ export interface TaskEntry {
 /**
  * All task files, sorted by path. Two tasks of one name are both out of order.
  * @param checkTrust throws if others than their owner can write a file
+ * @throws Failure `cannot-start` for a folder that we may not read: a task in it would be passed over
  */
 export function readTasks(root: string, checkTrust: (file: string) => void): TaskEntry[] {
-  const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((name) => FILE.test(name) && !isHidden(name));
-  const entries = files.sort().map((file) => readTask(path.join(root, file), file, checkTrust));
+  const files = filesBelow(root).filter((name) => FILE.test(name));
+  const entries = files.map((file) => readTask(path.join(root, file), file, checkTrust));
   return entries.map((entry) => {
     const twins = entries.filter(({ task }) => task !== undefined && task.name === entry.task?.name);
     if (entry.task === undefined || twins.length < 2) return entry;
@@ -38,8 +40,4 @@ function readTask(absolute: string, file: string, checkTrust: (file: string) => 
   } catch (error) {
     return { file, task: undefined, problem: error instanceof Error ? error.message : String(error) };
   }
-}
-
-function isHidden(name: string): boolean {
-  return name.split('/').some((part) => part.startsWith('.'));
 }

@@ -8,6 +8,7 @@ import { after, before, suite, test } from 'node:test';
 import { z } from 'zod';
 import { startAgent, type TestAgent } from '../helpers/agent.ts';
 import { AGENT_ENV, MAIN } from '../helpers/command.ts';
+import { keptFunction } from '../helpers/kept.ts';
 import { dial, invoke, startMessage } from '../helpers/stub.ts';
 import { soon, until } from '../helpers/wait.ts';
 
@@ -23,8 +24,7 @@ suite('the order of stdout and stderr', () => {
     agent.script(
       'turns.sh',
       `#!/bin/bash
-      spool=${agent.state}/spool/$MEDIATOR_RUN
-      kept() { until [ "$(stat -c %s "$spool/$1" 2>/dev/null)" = "$2" ]; do sleep 0.01; done; }
+      ${keptFunction(agent.state)}
       echo 'out 1'; kept stdout 6
       until [ -e "$1" ]; do sleep 0.01; done
       echo 'err 1' >&2; kept stderr 6

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { startAgent, type TestAgent } from '../helpers/agent.ts';
+import { keptFunction } from '../helpers/kept.ts';
 import { dial, invoke, startMessage } from '../helpers/stub.ts';
 import { until } from '../helpers/wait.ts';
 
@@ -36,8 +37,7 @@ suite('the page', { timeout: 170_000 }, () => {
     agent.script(
       'mixed.sh',
       `#!/bin/bash
-      spool=${agent.state}/spool/$MEDIATOR_RUN
-      kept() { until [ "$(stat -c %s "$spool/$1" 2>/dev/null)" = "$2" ]; do sleep 0.01; done; }
+      ${keptFunction(agent.state)}
       echo 'reading ticket 4711'; kept stdout 20
       echo 'no risk profile' >&2; echo 'default taken' >&2; kept stderr 30
       printf 'rule 1 … '; kept stdout 31
@@ -49,8 +49,7 @@ suite('the page', { timeout: 170_000 }, () => {
     agent.script(
       'much.sh',
       `#!/bin/bash
-      spool=${agent.state}/spool/$MEDIATOR_RUN
-      kept() { until [ "$(stat -c %s "$spool/$1" 2>/dev/null)" = "$2" ]; do sleep 0.01; done; }
+      ${keptFunction(agent.state)}
       echo early >&2; kept stderr 6
       yes 0123456789012345678901234567890123456789012345678 | head -n 20000; kept stdout 1000000
       echo late >&2

@@ -117,7 +117,9 @@ export const EVERY_CUT = (['tcp', 'openssl', 'curl'] as const).flatMap((transpor
 
 /** A short call that is cut at the place of this number in {@link EVERY_CUT}, and nowhere else. */
 export function cutAt(seed: string, index: number): Invocation {
-  const { transport, direction, after } = EVERY_CUT[index % EVERY_CUT.length] ?? { transport: 'tcp', direction: 'up', after: 0 };
+  const place = EVERY_CUT[index];
+  if (place === undefined) throw new Error(`there is no place ${index}`);
+  const { transport, direction, after } = place;
   return {
     ...invocationAt(seed, index),
     ...{ transport, script: 'plain', stdin: { at: 0, size: 100 }, stdout: { at: 0, size: 300 }, stderr: { at: 0, size: 20 } },

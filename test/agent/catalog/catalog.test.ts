@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 import { Approvals } from '../../../agent/catalog/approvals.ts';
 import { Catalog } from '../../../agent/catalog/catalog.ts';
+import { readTasks } from '../../../agent/tasks/folder.ts';
 import { Failure, type FailureCode } from '../../../protocol/failures.ts';
 import { newFolder } from '../../helpers/folder.ts';
 import { soon } from '../../helpers/wait.ts';
@@ -38,6 +39,16 @@ suite('the catalog', () => {
     return file;
   }
 
+  /** As a user who owns nothing here; who is not root may not read what has no mode either. */
+  async function asNobody(work: () => Promise<void>): Promise<void> {
+    if (process.getuid?.() === 0) process.seteuid?.(65_534);
+    try {
+      await work();
+    } finally {
+      process.seteuid?.(process.getuid?.() ?? 0);
+    }
+  }
+
   function fails(code: FailureCode, name: string): Promise<void> {
     return assert.rejects(catalog.resolve(name), (error: unknown) => {
       assert.ok(error instanceof Failure);
@@ -64,20 +75,32 @@ suite('the catalog', () => {
     symlinkSync('loop.py', path.join(root, 'loop.py'));
     assert.deepEqual(catalog.names(), ['a/c', 'b.py']);
   });
-  test("says what helps where the agent's user may not read a script: nothing can have run", async () => {
-    const file = write('x.sh', 'echo 1', 0o700);
-    if (process.getuid?.() !== 0) chmodSync(file, 0o300);
-    process.seteuid?.(process.getuid?.() === 0 ? 65_534 : (process.geteuid?.() ?? 0));
-    try {
-      await assert.rejects(catalog.resolve('x'), {
-        code: 'cannot-start',
-        message: `the agent's user may not read x.sh; run: chmod a+r '${file}'`,
-      });
-    } finally {
-      process.seteuid?.(process.getuid?.() ?? 0);
-    }
-    chmodSync(file, 0o755);
-    await catalog.resolve('x');
+  test("says what helps where the agent's user may not read what is there: nothing can have run, and nothing is passed over", async () => {
+    const file = write('x.sh', 'echo 1', 0);
+    const manifest = write('y.yaml', 'timeout: 3s\n', 0);
+    write('y.sh', 'echo 2');
+    const folder = path.dirname(write('deep/z.sh', 'echo 3'));
+    chmodSync(path.dirname(write('.git/hooks/pre-commit')), 0);
+    chmodSync(folder, 0);
+    await asNobody(async () => {
+      const denied = (what: string, where: string): string => `the agent's user may not read ${what}; run: chmod a+rX '${where}'`;
+      await assert.rejects(catalog.resolve('x'), { code: 'cannot-start', message: denied('x.sh', file) });
+      await assert.rejects(catalog.resolve('y'), { code: 'broken-manifest', message: denied(manifest, manifest) });
+      assert.throws(() => catalog.names(), { code: 'cannot-start', message: denied('deep', folder) });
+      assert.throws(() => readTasks(root, () => undefined), { code: 'cannot-start', message: denied('deep', folder) });
+    });
+    for (const place of [file, manifest, folder]) chmodSync(place, 0o755);
+    await asNobody(async () => {
+      for (const name of ['x', 'y', 'deep/z']) await catalog.resolve(name);
+      assert.deepEqual(catalog.names(), ['deep/z.sh', 'x.sh', 'y.sh']);
+    });
+  });
+  test('lists what links lead to, and does not go round in circles', () => {
+    write('releases/1/x.sh');
+    symlinkSync('releases/1', path.join(root, 'current'));
+    symlinkSync('..', path.join(root, 'releases/back'));
+    symlinkSync('.', path.join(root, 'here'));
+    assert.deepEqual(catalog.names(), ['current/x.sh', 'releases/1/x.sh']);
   });
   test('sees a new, changed, replaced and removed script at once', async () => {
     await fails('no-such-script', 'x');
