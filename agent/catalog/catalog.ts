@@ -3,7 +3,7 @@ import { statSync, type Stats } from 'node:fs';
 import path from 'node:path';
 import { Failure } from '../../protocol/failures.ts';
 import type { Config } from '../config/config.ts';
-import { filesBelow } from '../config/scripts-folder.ts';
+import { filesBelow, type OnUnreadable } from '../config/scripts-folder.ts';
 import { Approvals } from './approvals.ts';
 import { Contents, fingerprintOf, remember, settled } from './contents.ts';
 import { commandFor } from './interpreter.ts';
@@ -64,9 +64,9 @@ export class Catalog {
     return versionOf(file, this.#manifestOf(name)) === version;
   }
 
-  /** All files that are scripts, by path below the scripts folder, sorted. @throws Failure `cannot-start` for a folder that we may not read */
-  names(): string[] {
-    return filesBelow(this.#options.root).filter((name) => this.#isScript(name));
+  /** All files that are scripts, by path below the scripts folder, sorted. @throws Failure `cannot-start` for a folder that we may not read, or it is told */
+  names(onUnreadable?: OnUnreadable): string[] {
+    return filesBelow(this.#options.root, onUnreadable).filter((name) => this.#isScript(name));
   }
 
   /** The path of the file that answers to a name. @throws Failure */

@@ -8,6 +8,7 @@ import type { Config } from '../config/config.ts';
 import { unenforceable } from '../process/groups.ts';
 import { readTasks } from '../tasks/folder.ts';
 import type { Task } from '../tasks/task.ts';
+import { asAgent } from './as-agent.ts';
 import { fail, failed, ok, warn, type Finding } from './findings.ts';
 
 /** Empty if the places of the runner are there, or can be made. */
@@ -24,24 +25,33 @@ function isFolder(name: string): boolean {
   return statSync(name, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
-/** Every script and every task, whether or not something is wrong. */
-export async function inspectScripts(config: Config): Promise<Finding[]> {
-  const root = realpathSync(config.scripts);
-  const catalog = openCatalog(config);
-  const findings: Finding[] = inspectApprovers(config);
-  for (const name of catalog.names()) {
-    findings.push(
-      await catalog.resolve(name).then(
-        ({ manifest }) => withLimits(name, Object.keys(manifest.limits)),
-        (error: unknown) => failed(name, error),
-      ),
-    );
-  }
-  for (const { file, task, problem } of readTasks(root, (absolute) => checkTrust(root, absolute))) {
-    const fault = task === undefined || problem !== '' ? problem : await faultOf(task, catalog, config);
-    findings.push(fault === '' ? ok(file) : fail(file, fault));
-  }
-  return findings;
+/** Every script and every task as the agent finds it, whether or not something is wrong. */
+export function inspectScripts(config: Config): Promise<Finding[]> {
+  const findings = inspectApprovers(config);
+  return asAgent(config, async () => {
+    const catalog = openCatalog(config);
+    const names = catalog.names(({ message }) => findings.push(fail(config.scripts, message)));
+    for (const name of names) {
+      findings.push(
+        await catalog.resolve(name).then(
+          ({ manifest }) => withLimits(name, Object.keys(manifest.limits)),
+          (error: unknown) => failed(name, error),
+        ),
+      );
+    }
+    return [...findings, ...(await inspectTasks(catalog, config))];
+  });
+}
+
+async function inspectTasks(catalog: Catalog, config: Config): Promise<Finding[]> {
+  const saidAlready = (): void => undefined;
+  const entries = readTasks(catalog.root, (file) => checkTrust(realpathSync(catalog.root), file), saidAlready);
+  return Promise.all(
+    entries.map(async ({ file, task, problem }) => {
+      const fault = task === undefined || problem !== '' ? problem : await faultOf(task, catalog, config);
+      return fault === '' ? ok(file) : fail(file, fault);
+    }),
+  );
 }
 
 /** The script runs in any case. */

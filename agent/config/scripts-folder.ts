@@ -3,27 +3,51 @@ import { readFileSync, readdirSync, realpathSync, statSync, type Stats } from 'n
 import path from 'node:path';
 import { Failure } from '../../protocol/failures.ts';
 
+/** What is to become of a folder that we may not read. */
+export type OnUnreadable = (failure: Failure) => void;
+
 /**
  * Paths of all files below it, sorted. Hidden ones are left out, and hidden folders not looked into (.git). Links are followed, but not to a folder that
  * they are in.
- * @throws Failure `cannot-start` for a folder that we may not read
+ * @param onUnreadable told of every folder that we may not read; by default it throws: Failure `cannot-start`
  */
-export function filesBelow(root: string): string[] {
+export function filesBelow(root: string, onUnreadable: OnUnreadable = rethrow): string[] {
   const found: string[] = [];
   const walk = (folder: string, above: readonly string[]): void => {
     const absolute = path.join(root, folder);
-    const real = realpathSync(absolute);
+    const { real, entries } = look(absolute, folder);
     if (above.includes(real)) return;
-    for (const entry of readable(absolute, folder, (it) => readdirSync(it, { withFileTypes: true }))) {
+    for (const entry of entries) {
       if (entry.name.startsWith('.')) continue;
       const name = path.join(folder, entry.name);
       const kind = entry.isSymbolicLink() ? statOf(path.join(root, name)) : entry;
-      if (kind?.isDirectory() === true) walk(name, [...above, real]);
+      if (kind?.isDirectory() === true) attempt(name, [...above, real]);
       else if (kind?.isFile() === true) found.push(name);
     }
   };
-  walk('', []);
+  const attempt = (folder: string, above: readonly string[]): void => {
+    try {
+      walk(folder, above);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      onUnreadable(error);
+    }
+  };
+  attempt('', []);
   return found.sort();
+}
+
+function rethrow(failure: Failure): never {
+  throw failure;
+}
+
+/** A folder that can be listed and not entered has files of which nothing is known. */
+function look(absolute: string, folder: string) {
+  return readable(absolute, folder, (it) => {
+    const real = realpathSync(it);
+    statSync(`${it}/.`);
+    return { real, entries: readdirSync(it, { withFileTypes: true }) };
+  });
 }
 
 /** @param name what messages call it. @throws Failure `cannot-start` if we may not read it, or a system error */
@@ -35,9 +59,28 @@ function readable<T>(file: string, name: string, read: (file: string) => T): T {
   try {
     return read(file);
   } catch (cause) {
-    if (!(cause instanceof Error && 'code' in cause && cause.code === 'EACCES')) throw cause;
-    throw new Failure('cannot-start', `the agent's user may not read ${name || file}; run: chmod a+rX '${file}'`, { cause });
+    if (!isDenied(cause)) throw cause;
+    throw new Failure('cannot-start', `the agent's user may not read ${name || file}; run: chmod a+rX '${barrierTo(file)}'`, { cause });
   }
+}
+
+/** The first folder on the way that may not be entered; the file itself if there is none. */
+function barrierTo(file: string): string {
+  const parts = path.resolve(file).split('/');
+  const folders = parts.slice(1).map((_, index) => parts.slice(0, index + 1).join('/') || '/');
+  return folders.find((folder) => !mayEnter(folder)) ?? file;
+}
+
+function mayEnter(folder: string): boolean {
+  try {
+    return statSync(`${folder}/.`).isDirectory();
+  } catch (error) {
+    return !isDenied(error);
+  }
+}
+
+function isDenied(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EACCES';
 }
 
 /** Undefined for what vanished, or leads nowhere or to itself. */

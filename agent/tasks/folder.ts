@@ -1,8 +1,9 @@
 /** The task files in the scripts folder. Read from disk at every event: changes need no restart. */
 import { realpathSync } from 'node:fs';
 import path from 'node:path';
-import { filesBelow } from '../config/scripts-folder.ts';
-import { formatProblem, readYamlFile } from '../config/yaml-file.ts';
+import { Failure } from '../../protocol/failures.ts';
+import { filesBelow, readBelow, type OnUnreadable } from '../config/scripts-folder.ts';
+import { formatProblem, parseYaml } from '../config/yaml-file.ts';
 import { Task } from './task.ts';
 
 const FILE = /\.task\.(yaml|json)$/;
@@ -19,10 +20,10 @@ export interface TaskEntry {
 /**
  * All task files, sorted by path. Two tasks of one name are both out of order.
  * @param checkTrust throws if others than their owner can write a file
- * @throws Failure `cannot-start` for a folder that we may not read: a task in it would be passed over
+ * @throws Failure `cannot-start` for a folder that we may not read, where nobody else is told: a task in it would be passed over
  */
-export function readTasks(root: string, checkTrust: (file: string) => void): TaskEntry[] {
-  const files = filesBelow(root).filter((name) => FILE.test(name));
+export function readTasks(root: string, checkTrust: (file: string) => void, onUnreadable?: OnUnreadable): TaskEntry[] {
+  const files = filesBelow(root, onUnreadable).filter((name) => FILE.test(name));
   const entries = files.map((file) => readTask(path.join(root, file), file, checkTrust));
   return entries.map((entry) => {
     const twins = entries.filter(({ task }) => task !== undefined && task.name === entry.task?.name);
@@ -34,10 +35,10 @@ export function readTasks(root: string, checkTrust: (file: string) => void): Tas
 function readTask(absolute: string, file: string, checkTrust: (file: string) => void): TaskEntry {
   try {
     checkTrust(realpathSync(absolute));
-    const parsed = readYamlFile(absolute, Task);
+    const parsed = parseYaml(absolute, readBelow(absolute, file).toString(), Task);
     if (parsed.ok) return { file, task: parsed.value, problem: '' };
     return { file, task: undefined, problem: parsed.problems.map(formatProblem).join('; ') };
   } catch (error) {
-    return { file, task: undefined, problem: error instanceof Error ? error.message : String(error) };
+    return { file, task: undefined, problem: Failure.from(error).message };
   }
 }

@@ -7,6 +7,7 @@ import { oldestNode } from '../../config/version.ts';
 import { sqliteVersion } from '../../journal/audit.ts';
 import { runTool } from '../../process/execute.ts';
 import { fail, failed, ok, warn, type Finding } from '../findings.ts';
+import { properties } from './units.ts';
 
 export function examineNode(): Finding[] {
   const { node } = process.versions;
@@ -24,11 +25,19 @@ export function examineNode(): Finding[] {
 /** Stubs and agent must agree about the time; whether somebody keeps this clock right, only systemd can say. */
 export async function examineClock(): Promise<Finding[]> {
   const now = new Date().toISOString();
-  const remedy = `stubs whose clocks are ${INTERVALS.clockSkewSeconds} s off are refused; run: timedatectl set-ntp true`;
-  const said = await runTool('timedatectl', ['show', '--property=NTPSynchronized', '--value']).catch(() => '');
-  if (said.trim() === 'yes') return [ok('clock', `${now}, synchronised`)];
-  if (said.trim() === 'no') return [warn('clock', `${now}, and nothing synchronises it; ${remedy}`)];
+  const said = await runTool('timedatectl', ['show', '--property=NTPSynchronized,NTP,CanNTP']).catch(() => '');
+  const { NTPSynchronized, ...rest } = properties(said);
+  if (NTPSynchronized === 'yes') return [ok('clock', `${now}, synchronised`)];
+  const off = `stubs whose clocks are ${INTERVALS.clockSkewSeconds} s off are refused; ${remedyFor(rest)}`;
+  if (NTPSynchronized === 'no') return [warn('clock', `${now}, and nothing synchronises it; ${off}`)];
   return [ok('clock', `${now}; whether it is synchronised is not known here`)];
+}
+
+/** A bare Debian has no service that could be switched on. */
+function remedyFor({ CanNTP, NTP }: Partial<Record<string, string>>): string {
+  if (CanNTP !== 'yes') return 'install systemd-timesyncd or chrony with your package manager';
+  if (NTP !== 'yes') return 'run: timedatectl set-ntp true';
+  return 'the service runs and reaches no server, or has just begun: timedatectl timesync-status, or chronyc sources';
 }
 
 /** A script whose interpreter is missing is a finding of its own. */

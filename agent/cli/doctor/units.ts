@@ -36,8 +36,8 @@ async function examineUnit(unit: (typeof UNITS)[number], file: string): Promise<
   return [ok(unit, remarks.join('; '))];
 }
 
-/** `NAME=VALUE` a line, as `systemctl show` prints them. */
-function properties(text: string): Partial<Record<string, string>> {
+/** `NAME=VALUE` a line, as `systemctl show` and `timedatectl show` print them. */
+export function properties(text: string): Partial<Record<string, string>> {
   const lines = text.split('\n').filter((line) => line.includes('='));
   return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
 }

@@ -1,13 +1,28 @@
 /** `doctor` beside a real agent, healthy and broken. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, closeSync, copyFileSync, openSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import path from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { z } from 'zod';
 import { freePort } from '../../e2e/ports.ts';
-import { startAgent, type AgentOptions, type TestAgent } from '../../helpers/agent.ts';
+import { prepareAgent, startAgent, type AgentOptions, type TestAgent } from '../../helpers/agent.ts';
 import { MAIN, mediatorAgent } from '../../helpers/command.ts';
+
+/** A user who has nothing of root's. */
+const NOBODY = 65_534;
 
 const Finding = z.strictObject({ state: z.enum(['ok', 'warn', 'fail']), about: z.string(), message: z.string() });
 
@@ -65,6 +80,19 @@ suite('doctor, where everything is well', () => {
     const { code, found } = await findings(agent);
     assert.equal(code, 0);
     assert.ok(found.length > 12 && found.every(({ state }) => state === 'ok'));
+  });
+  test('says what is to be installed or switched on where nothing synchronises the clock', async () => {
+    const [folder, tool] = [path.join(agent.dir, 'tools'), path.join(agent.dir, 'tools/timedatectl')];
+    mkdirSync(folder);
+    const PATH = `${folder}:${process.env.PATH ?? ''}`;
+    for (const [can, on, remedy] of [
+      ['no', 'no', /^warn {2}clock: .*; install systemd-timesyncd or chrony/m],
+      ['yes', 'no', /^warn {2}clock: .*; run: timedatectl set-ntp true$/m],
+      ['yes', 'yes', /^warn {2}clock: .* reaches no server/m],
+    ] as const) {
+      writeFileSync(tool, `#!/bin/sh\necho NTPSynchronized=no; echo CanNTP=${can}; echo NTP=${on}\n`, { mode: 0o755 });
+      assert.match((await agent.command(['doctor'], [], { env: { PATH } })).stdout, remedy);
+    }
   });
   test('starts no run, and the log tells of no refusal', async () => {
     await findings(agent);
@@ -136,5 +164,57 @@ suite('doctor, where something is wrong', () => {
     writeFileSync(journal, whole);
     assert.match(said, /^fail .*journal\.db: .*(malformed|stop the agent)/m);
     for (const what of ['.*runner\\.sock', 'wss:', 'ws:', 'http:']) assert.match(said, new RegExp(`^fail ${what}`, 'm'));
+  });
+});
+
+suite('doctor and check by root', { skip: process.getuid?.() !== 0 && 'needs root' }, () => {
+  let agent: TestAgent;
+  before(async () => {
+    agent = await prepareAgent();
+    for (const folder of [path.dirname(agent.dir), agent.dir, agent.scripts]) chmodSync(folder, 0o755);
+    chownSync(agent.state, NOBODY, NOBODY);
+  });
+  after(() => agent.close());
+
+  /** What both say of the scripts folder, and the exit code of `check`. */
+  async function said(): Promise<{ code: number | null; stdout: string }> {
+    const [checked, examined] = [await agent.command(['check']), await agent.command(['doctor'])];
+    const failures = checked.stdout.split('\n').filter((line) => line.startsWith('FAIL'));
+    for (const line of failures) assert.ok(examined.stdout.includes(line), `doctor does not say: ${line}`);
+    return checked;
+  }
+
+  test("find what the agent's user may not read: scripts, manifests, tasks and folders, all at once, with the command that helps", async () => {
+    const hidden = [
+      agent.script('secret.sh', 'echo 1', { mode: 0o700 }),
+      agent.script('listed.sh', 'echo 2', { manifest: 'timeout: 3s\n' }).replace('.sh', '.yaml'),
+      agent.script('close.task.yaml', 'name: x', { mode: 0o600 }),
+      path.dirname(agent.script('closed/a.sh', 'echo 3')),
+      path.dirname(agent.script('unsearched/b.sh', 'echo 4')),
+    ];
+    for (const [index, mode] of [0o700, 0o600, 0o600, 0o700, 0o744].entries()) chmodSync(hidden[index] ?? '', mode);
+    agent.script('open.sh', 'echo 5');
+    const { code, stdout } = await said();
+    for (const file of hidden)
+      assert.match(stdout, new RegExp(`^FAIL .*: the agent's user may not read .*; run: chmod a\\+rX '${file}'$`, 'm'));
+    assert.match(stdout, /^ok {4}open\.sh$/m);
+    assert.equal(code, 1);
+  });
+  test("name the folder on the way to the scripts that the agent's user may not enter", async () => {
+    chmodSync(agent.dir, 0o700);
+    const { code, stdout } = await said();
+    assert.match(stdout, new RegExp(`^FAIL .*scripts: the agent's user may not read .*; run: chmod a\\+rX '${agent.dir}'$`, 'm'));
+    assert.equal(code, 1);
+    chmodSync(agent.dir, 0o755);
+  });
+  test("see it with the groups of the agent's user, as install.sh sets it up, and take scripts of its own", async () => {
+    rmSync(agent.scripts, { recursive: true });
+    mkdirSync(agent.scripts);
+    chownSync(agent.scripts, 0, NOBODY);
+    chmodSync(agent.scripts, 0o750);
+    chownSync(agent.script('group.sh', 'echo 1', { mode: 0o750 }), 0, NOBODY);
+    chownSync(agent.script('own.sh', 'echo 1', { mode: 0o700 }), NOBODY, NOBODY);
+    const { code, stdout } = await said();
+    assert.equal(code, 0, stdout);
   });
 });
