@@ -3,7 +3,7 @@ import type { Accept } from '../../protocol/messages.ts';
 import { encodeNotice, encodeOutput, encodeTerminal, type Terminal } from '../../protocol/records.ts';
 import type { Turn, Turns } from '../keeper/order-file.ts';
 import type { Connection } from '../wire/connection.ts';
-import { CHUNK, giveBuffer, takeBuffer } from '../wire/large-buffers.ts';
+import { CHUNK, LARGE, giveBuffer, takeBuffer } from '../wire/large-buffers.ts';
 import type { RunView } from './view.ts';
 
 /** Output that follows within this time is sent together, in milliseconds: a fifth of what a person notices. */
@@ -11,7 +11,10 @@ const GATHER = 5;
 /** Reads before others get their turn on the event loop: streams that alternate come in many small ones. */
 const READS = 256;
 /** One for all readers: what is read is copied into messages before anything else is read. Garbage of this size is what costs most (docs/decisions.md). */
-const BUFFER = Buffer.allocUnsafeSlow(CHUNK);
+const BUFFER = Buffer.allocUnsafeSlow(LARGE);
+/** Readers that have a message of more than a chunk on the way to their stub, and how many may: the rest of all messages is what readers that do not read can hold. */
+const withLarge = new Set<Reader>();
+const LARGE_AT_ONCE = 8;
 
 export interface Position {
   stdout: number;
@@ -52,6 +55,7 @@ export class Reader {
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#gathering);
+    withLarge.delete(this);
     this.#unsubscribe();
   }
 
@@ -89,6 +93,7 @@ export class Reader {
     this.#waiting = true;
     until(() => {
       this.#waiting = false;
+      withLarge.delete(this);
       this.#send();
     });
   }
@@ -107,13 +112,19 @@ export class Reader {
     const data = this.#view.read(
       stream,
       this.#position[stream],
-      Math.min(CHUNK, this.#accept.frame - 1, end - this.#position[stream]),
+      Math.min(this.#most, this.#accept.frame - 1, end - this.#position[stream]),
       BUFFER,
     );
     if (data.length === 0) throw new Error(`the spool of run ${this.#view.id} is shorter than the journal says`);
+    if (data.length > CHUNK) withLarge.add(this);
     for (const message of encodeOutput(stream, data, this.#accept, takeBuffer)) this.#connection.send(message, () => giveBuffer(message));
     this.#position[stream] += data.length;
     return true;
+  }
+
+  /** Bytes of the next message. */
+  get #most(): number {
+    return withLarge.size < LARGE_AT_ONCE ? LARGE : CHUNK;
   }
 
   /** What is to be sent next. To callers stderr first, because it is short and explains. */

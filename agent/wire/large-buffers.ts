@@ -3,27 +3,29 @@
  * before it looks for what nobody needs. Who never gives one back loses nothing: it is garbage then, as any other.
  */
 
-/** The most that the runner reads from the spool at a time. */
+/** The most that the runner reads from the spool at a time, as a rule. */
 export const CHUNK = 256 * 1024;
-/** A chunk, and the type of its message. */
-const SIZE = CHUNK + 1;
-/** A shorter message would hold too much that it does not use for as long as its reader does not read. */
-const WORTHWHILE = SIZE / 2;
-/** Idle ones that are kept, 2 MiB: what a few readers that are fast at the same time have on the way. */
-const MOST = 8;
+/** … and for few readers: the longest message. What a stub does for one message, above all starting dd, takes it longer than a chunk. */
+export const LARGE = 1024 * 1024 - 1;
 
-const idle: Buffer[] = [];
+/** Idle ones that are kept, 2 MiB and 4 MiB: what a few readers that are fast at the same time have on the way. */
+const CLASSES = [
+  { size: CHUNK + 1, most: 8, idle: [] as Buffer[] },
+  { size: LARGE + 1, most: 4, idle: [] as Buffer[] },
+];
 const ours = new WeakSet<ArrayBufferLike>();
 
-/** A buffer of that length, with anything in it. */
+/** A buffer of that length, with anything in it. A short one is not worth it: for as long as its reader does not read, it would hold what it does not use. */
 export function takeBuffer(length: number): Buffer {
-  if (length < WORTHWHILE || length > SIZE) return Buffer.allocUnsafe(length);
-  const whole = idle.pop() ?? Buffer.allocUnsafeSlow(SIZE);
+  const fitting = CLASSES.find(({ size }) => length > size / 2 && length <= size);
+  if (fitting === undefined) return Buffer.allocUnsafe(length);
+  const whole = fitting.idle.pop() ?? Buffer.allocUnsafeSlow(fitting.size);
   ours.add(whole.buffer);
   return whole.subarray(0, length);
 }
 
 /** Nobody reads it any more. Buffers that came from elsewhere are left alone, and what is given back twice counts once. */
-export function giveBuffer(buffer: Buffer): void {
-  if (idle.length < MOST && ours.delete(buffer.buffer)) idle.push(Buffer.from(buffer.buffer, 0, SIZE));
+export function giveBuffer({ buffer }: Buffer): void {
+  const { idle, most, size } = CLASSES.find((kind) => kind.size === buffer.byteLength) ?? { idle: [], most: 0, size: 0 };
+  if (idle.length < most && ours.delete(buffer)) idle.push(Buffer.from(buffer, 0, size));
 }

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { Reader } from '../../../agent/runner/reader.ts';
 import type { RunView } from '../../../agent/runner/view.ts';
+import { CHUNK, LARGE } from '../../../agent/wire/large-buffers.ts';
+import { LIMITS } from '../../../protocol/constants.ts';
 import type { Stream, Terminal } from '../../../protocol/records.ts';
 import { until } from '../../helpers/wait.ts';
 import { FakeConnection } from './fake-connection.ts';
@@ -55,6 +57,14 @@ class QuickConnection extends FakeConnection {
     process.nextTick(() => {
       this.drain();
     });
+  }
+}
+
+/** Full after each message, until the test empties it. */
+class StuckConnection extends FakeConnection {
+  override send(data: string | Buffer): void {
+    super.send(data);
+    this.congested = true;
   }
 }
 
@@ -147,6 +157,27 @@ suite('a reader', () => {
     waiting.run.fault = fault;
     waiting.connection.drain();
     assert.deepEqual(waiting.ends, [fault]);
+  });
+  test('gets long messages, as long as few others have one on the way that their stubs do not read', () => {
+    const run = new FakeRun();
+    run.append('stdout', Buffer.alloc(4 * LARGE, 'a'));
+    const stuck = Array.from({ length: 9 }, () => {
+      const connection = new StuckConnection();
+      const reader = new Reader(connection, run, { frame: LIMITS.message, bulk: 2 }, { stdout: 0, stderr: 0 }, () => undefined);
+      reader.start();
+      return { connection, reader };
+    });
+    const sizes = (): number[] => stuck.map(({ connection: { sent } }) => (sent[0]?.type === 'output' ? sent[0].data.length : 0));
+    const before = sizes();
+    stuck[0]?.connection.drain(); // it sends its next one
+    stuck[1]?.reader.stop();
+    const late = new StuckConnection();
+    const last = new Reader(late, run, { frame: LIMITS.message, bulk: 2 }, { stdout: 0, stderr: 0 }, () => undefined);
+    last.start();
+    assert.deepEqual(before, [...Array.from({ length: 8 }, () => LARGE), CHUNK]);
+    assert.ok(late.sent[0]?.type === 'output' && late.sent[0].data.length === LARGE, 'there is one fewer');
+    for (const { reader } of stuck) reader.stop();
+    last.stop();
   });
   test('that was stopped sends nothing more', () => {
     const { connection, run, reader } = open();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CHUNK, giveBuffer, takeBuffer } from '../../../agent/wire/large-buffers.ts';
+import { CHUNK, LARGE, giveBuffer, takeBuffer } from '../../../agent/wire/large-buffers.ts';
 
 const FULL = CHUNK + 1;
 
@@ -34,4 +34,13 @@ test('what was given back is kept up to a bound', () => {
   for (const buffer of many) giveBuffer(buffer);
   const again = new Set(Array.from({ length: 100 }, () => takeBuffer(FULL).buffer));
   assert.ok(many.filter(({ buffer }) => again.has(buffer)).length <= 8);
+});
+
+test('a message of either length is held by a buffer of about its length', () => {
+  for (const size of [CHUNK + 1, LARGE + 1]) {
+    giveBuffer(takeBuffer(size));
+    assert.equal(takeBuffer(size).buffer.byteLength, size);
+    assert.equal(takeBuffer(size - 1000).buffer.byteLength, size);
+  }
+  assert.equal(takeBuffer(CHUNK + 2).buffer.byteLength, CHUNK + 2);
 });
