@@ -9,9 +9,9 @@ export const CHUNK = 256 * 1024;
 export const LARGE = 1024 * 1024 - 1;
 
 /** Idle ones that are kept, 2 MiB and 4 MiB: what a few readers that are fast at the same time have on the way. */
-const CLASSES = [
-  { size: CHUNK + 1, most: 8, idle: [] as Buffer[] },
-  { size: LARGE + 1, most: 4, idle: [] as Buffer[] },
+const CLASSES: { size: number; most: number; idle: Buffer[] }[] = [
+  { size: CHUNK + 1, most: 8, idle: [] },
+  { size: LARGE + 1, most: 4, idle: [] },
 ];
 const ours = new WeakSet<ArrayBufferLike>();
 
@@ -26,6 +26,6 @@ export function takeBuffer(length: number): Buffer {
 
 /** Nobody reads it any more. Buffers that came from elsewhere are left alone, and what is given back twice counts once. */
 export function giveBuffer({ buffer }: Buffer): void {
-  const { idle, most, size } = CLASSES.find((kind) => kind.size === buffer.byteLength) ?? { idle: [], most: 0, size: 0 };
-  if (idle.length < most && ours.delete(buffer)) idle.push(Buffer.from(buffer, 0, size));
+  const kind = CLASSES.find(({ size }) => size === buffer.byteLength);
+  if (kind !== undefined && kind.idle.length < kind.most && ours.delete(buffer)) kind.idle.push(Buffer.from(buffer, 0, kind.size));
 }
