@@ -1,8 +1,11 @@
-/** The messages of the stub (protocol/README.md, section 2): their schemas, and the codec for text messages. */
+/**
+ * The messages of the stub (protocol/README.md, section 2): their schemas, and the codec for text messages. Long because every message stands here: what one
+ * side sends is what the other one takes.
+ */
 import { z } from 'zod';
 import { KEY_ID } from './auth.ts';
 import { LIMITS } from './constants.ts';
-import { Failure } from './failures.ts';
+import { FAILURE_CODES, Failure } from './failures.ts';
 import { hasTooManyValues } from './values.ts';
 
 export const HOSTS = ['securechange', 'checkpoint', 'generic'] as const;
@@ -49,6 +52,18 @@ export const Start = z.strictObject({
 });
 export type Start = z.infer<typeof Start>;
 
+/** What is called. `event` is empty where the host named none. */
+export interface Call {
+  /** Undefined: an event. */
+  script: string | undefined;
+  host: Start['host'];
+  event: string;
+}
+
+export function callOf({ script, host, event, env }: Start): Call {
+  return { script, host, event: event ?? env.SCW_EVENT ?? '' };
+}
+
 export const Resume = z.strictObject({
   type: z.literal('resume'),
   token: Token,
@@ -63,11 +78,26 @@ export type Resume = z.infer<typeof Resume>;
 export const Read = z.strictObject({ type: z.literal('read'), run: RunId, stdout: byteCount, stderr: byteCount, accept: Accept });
 export type Read = z.infer<typeof Read>;
 
+/** Over the Unix socket only: the front has refused a call whose key was proven. Any number of them. */
+export const Refused = z.strictObject({
+  type: z.literal('refused'),
+  /** Milliseconds since the epoch. */
+  at: byteCount,
+  code: z.enum(FAILURE_CODES),
+  reason: z.string().max(LIMITS.text),
+  caller: Caller,
+  /** Of the call, as far as it was told. */
+  script: z.string().max(LIMITS.scriptName).optional(),
+  event: z.string().max(LIMITS.eventName).optional(),
+  host: Start.shape.host.optional(),
+});
+export type Refused = z.infer<typeof Refused>;
+
 export const End = z.strictObject({ type: z.literal('end'), stdin: byteCount });
 export const Cancel = z.strictObject({ type: z.literal('cancel') });
 export const Ack = z.strictObject({ type: z.literal('ack') });
 
-export const StubMessage = z.discriminatedUnion('type', [Start, Resume, Read, End, Cancel, Ack]);
+export const StubMessage = z.discriminatedUnion('type', [Start, Resume, Read, Refused, End, Cancel, Ack]);
 export type StubMessage = z.infer<typeof StubMessage>;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

@@ -22,7 +22,10 @@ export interface ApiParts {
 }
 
 /** Paths that are the runner's own under `/v1`. */
-const PASSED = [/^GET \/(runs|runs\/[0-9A-Z]{26}|history|tasks|scripts|scripts\/.{1,800})$/, /^POST \/runs\/[0-9A-Z]{26}\/(cancel|rerun)$/];
+const PASSED = [
+  /^GET \/(runs|runs\/[0-9A-Z]{26}|refused|history|tasks|scripts|scripts\/.{1,800})$/,
+  /^POST \/runs\/[0-9A-Z]{26}\/(cancel|rerun)$/,
+];
 const Login = z.strictObject({ token: z.string().max(512) });
 const BODY_LIMIT = 2048;
 

@@ -66,6 +66,8 @@ retention:
   spool-size: 10GiB
   journal-age: 400d
   journal-runs: 1000000
+  refused-age: 30d            # calls of which there is no run, because they were refused
+  refused-calls: 10000
 
 # For scripts whose manifest does not say otherwise.
 defaults:

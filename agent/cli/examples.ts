@@ -29,6 +29,8 @@ mediator-agent scripts approve --all`,
   'keys revoke': `mediator-agent keys revoke close-pod --previous    # only what a rotation has replaced`,
   'runs list': `mediator-agent runs list --ticket 4711
 mediator-agent runs list --since 2h --outcome timed-out`,
+  'runs refused': `mediator-agent runs refused --since 2h
+mediator-agent runs refused --ticket 4711 --json`,
   'runs export': `mediator-agent runs export --since 2026-01-01 > runs.jsonl`,
   'runs show': `mediator-agent runs show 01M82MTPZ59FK5J6MJDJ9YK2MG`,
   'runs logs': `mediator-agent runs logs 01M82MTPZ59FK5J6MJDJ9YK2MG -f`,

@@ -1,19 +1,30 @@
 /** `runs` and what it offers. */
 import { Option, type Command } from 'commander';
+import { FAILURE_CODES } from '../../protocol/failures.ts';
 import { OUTCOME_NAMES } from '../../protocol/outcomes.ts';
 import { configured, exit, listing, type WithConfig } from './options.ts';
-import { cancelRun, exportRuns, listRuns, logs, rerun, showRun, type ListOptions, type LogOptions } from './runs.ts';
+import { listRefused, type RefusedOptions } from './refusals.ts';
+import type { ListOptions } from './run-query.ts';
+import { cancelRun, exportRuns, listRuns, logs, rerun, showRun, type LogOptions } from './runs.ts';
 import { readConfig } from './terminal.ts';
 import { verifyRuns, type VerifyOptions } from './verify.ts';
 
 export function addRuns(program: Command): void {
   const runs = program.command('runs').description('the runs, present and past');
-  filtered(listing(runs.command('list').description('newest first')))
+  withOutcome(filtered(listing(runs.command('list').description('newest first')), 'accepted'))
     .option('--limit <count>', 'at most so many', '100')
     .action(({ config, ...options }: WithConfig & ListOptions) => listRuns(readConfig(config), options));
-  filtered(configured(runs.command('export').description('everything that is known of them, one JSON object a line, newest first'))).action(
+  const everything = 'everything that is known of them, one JSON object a line, newest first';
+  withOutcome(filtered(configured(runs.command('export').description(everything)), 'accepted')).action(
     ({ config, ...options }: WithConfig & ListOptions) => exportRuns(readConfig(config), options),
   );
+  filtered(
+    listing(runs.command('refused').description('calls of which there is no run, because they were refused; newest first')),
+    'refused',
+  )
+    .addOption(new Option('--code <failure>', 'that were refused so').choices(FAILURE_CODES))
+    .option('--limit <count>', 'at most so many', '100')
+    .action(({ config, ...options }: WithConfig & RefusedOptions) => listRefused(readConfig(config), options));
   listing(runs.command('show <run>').description('everything that is known of a run')).action(
     (id: string, { config, ...options }: WithConfig & { json?: boolean }) => showRun(readConfig(config), id, options),
   );
@@ -34,14 +45,17 @@ export function addRuns(program: Command): void {
     .action(async ({ config, ...options }: WithConfig & VerifyOptions) => exit(await verifyRuns(readConfig(config), options)));
 }
 
-/** What a list and an export can be narrowed to. */
-function filtered(command: Command): Command {
+/** What a list can be narrowed to. @param what happened at the time that is asked for */
+function filtered(command: Command, what: 'accepted' | 'refused'): Command {
   return command
     .option('--ticket <id>', 'of this SecureChange ticket')
     .option('--script <script>', 'of this script')
     .option('--event <event>', 'of this event')
-    .addOption(new Option('--outcome <outcome>', 'that ended so').choices(OUTCOME_NAMES))
     .option('--key <key>', 'of this key')
-    .option('--since <when>', 'accepted then or later: 2026-11-24, 2026-11-24T12:00:00Z, or how long ago: 2h, 7d')
-    .option('--until <when>', 'accepted before');
+    .option('--since <when>', `${what} then or later: 2026-11-24, 2026-11-24T12:00:00Z, or how long ago: 2h, 7d`)
+    .option('--until <when>', `${what} before`);
+}
+
+function withOutcome(command: Command): Command {
+  return command.addOption(new Option('--outcome <outcome>', 'that ended so').choices(OUTCOME_NAMES));
 }

@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { z } from 'zod';
 import { encodeStubMessage } from '../../protocol/messages.ts';
 import type { Config } from '../config/config.ts';
-import { Moment } from '../config/keys.ts';
-import { Age } from '../config/units.ts';
 import { dialRunner } from '../wire/dial.ts';
 import { callRunner } from '../wire/runner-api.ts';
 import { ACCEPT, concludeWith, follow } from './follow.ts';
+import { hintAtRefused } from './refusals.ts';
+import { runQuery, type ListOptions } from './run-query.ts';
 import { UsageError, formatTable, printFacts, printJsonLines } from './terminal.ts';
 
 const Summary = z.object({
@@ -32,21 +32,8 @@ const Summary = z.object({
   message: z.string(),
 });
 
-export interface ListOptions {
-  ticket?: string;
-  script?: string;
-  event?: string;
-  outcome?: string;
-  key?: string;
-  /** A date, or how long ago. */
-  since?: string;
-  until?: string;
-  limit?: string;
-  json?: boolean;
-}
-
 export async function listRuns(config: Config, { json, ...filter }: ListOptions): Promise<void> {
-  const query = queryOf(filter).toString();
+  const query = runQuery(filter).toString();
   const { runs } = z.object({ runs: z.array(Summary) }).parse(await callRunner(config.socket, 'GET', `/v1/runs?${query}`));
   if (json === true) {
     printJsonLines(runs);
@@ -63,11 +50,12 @@ export async function listRuns(config: Config, { json, ...filter }: ListOptions)
     run.duration_ms === null ? '' : `${run.duration_ms} ms`,
   ]);
   process.stdout.write(formatTable(['RUN', 'ACCEPTED', 'SCRIPT', 'EVENT', 'TICKET', 'OUTCOME', 'CODE', 'TIME'], rows));
+  if (runs.length === 0 && filter.outcome === undefined) await hintAtRefused(config, filter);
 }
 
 /** Everything that is known of the runs, one JSON object a line, newest first; however many there are. */
 export async function exportRuns(config: Config, filter: Omit<ListOptions, 'json' | 'limit'>): Promise<void> {
-  const query = queryOf(filter);
+  const query = runQuery(filter);
   query.set('details', 'true');
   query.set('limit', String(PAGE));
   for (;;) {
@@ -83,23 +71,6 @@ export async function exportRuns(config: Config, filter: Omit<ListOptions, 'json
 /** Runs that an export asks for at a time: some hundred kilobytes. */
 const PAGE = 500;
 const Exported = z.object({ runs: z.array(z.looseObject({ id: z.string() })) });
-
-function queryOf({ since, until, ...filter }: Omit<ListOptions, 'json'>): URLSearchParams {
-  const query = new URLSearchParams(Object.entries(filter));
-  if (since !== undefined) query.set('since', momentOf('--since', since));
-  if (until !== undefined) query.set('until', momentOf('--until', until));
-  return query;
-}
-
-function momentOf(option: string, text: string): string {
-  const age = Age.safeParse(text);
-  if (age.success) return String(Math.max(0, Date.now() - age.data));
-  const moment = Moment.safeParse(text);
-  if (moment.success) return String(Math.max(0, moment.data));
-  throw new UsageError(
-    `${option} ${text}: is neither a date, for instance 2026-11-24 or 2026-11-24T12:00:00Z, nor how long ago, for instance 2h or 7d`,
-  );
-}
 
 export async function showRun(config: Config, id: string, { json }: { json?: boolean }): Promise<void> {
   const run = z.record(z.string(), z.unknown()).parse(await callRunner(config.socket, 'GET', `/v1/runs/${encodeURIComponent(id)}`));

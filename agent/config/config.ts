@@ -54,13 +54,15 @@ const AgentYaml = z.strictObject({
       'disk-free': Size.default(256 * 1024 ** 2),
     })
     .prefault({}),
-  /** Of runs that have ended: their stdin and output, and their rows in the journal. */
+  /** Of runs that have ended: their stdin and output, and their rows in the journal. Of calls that were refused: their rows. */
   retention: z
     .strictObject({
       'spool-age': Age.default(30 * 86_400_000),
       'spool-size': Size.default(10 * 1024 ** 3),
       'journal-age': Age.default(400 * 86_400_000),
       'journal-runs': z.int().min(1).default(1_000_000),
+      'refused-age': Age.default(30 * 86_400_000),
+      'refused-calls': z.int().min(1).default(10_000),
     })
     .prefault({}),
   defaults: z

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { KEY_ID, SECRET } from '../../protocol/auth.ts';
 import { Failure } from '../../protocol/failures.ts';
-import { HOSTS } from '../../protocol/messages.ts';
+import { HOSTS, type Call } from '../../protocol/messages.ts';
 import { checkSecret } from './credentials.ts';
 import { matchesGlob } from './glob.ts';
 import { INTERPRETERS } from './interpreters.ts';
@@ -85,19 +85,11 @@ export function checkKey(key: Key, address: string, now: number): Key {
   throw new Failure('unauthorized', `the key ${id} may not be used from ${address}; its networks are listed in keys.yaml`);
 }
 
-/** What is called. `event` is empty where the host named none. */
-export interface Grant {
-  /** Undefined: an event, for which the tasks run that the operator has enabled. */
-  script: string | undefined;
-  host: (typeof HOSTS)[number];
-  event: string;
-}
-
-/** What a key's `scripts` must match for events. */
+/** What a key's `scripts` must match for events, for which the tasks run that the operator has enabled. */
 const EVENT_GRANT = 'event';
 
 /** @throws Failure `not-allowed`, whether or not there is such a script */
-export function checkGrant(key: Key, { script = EVENT_GRANT, host, event }: Grant): void {
+export function checkGrant(key: Key, { script = EVENT_GRANT, host, event }: Call): void {
   const refuse = (what: string, field: string): Failure =>
     new Failure('not-allowed', `the key ${key.id} may not ${what}; its ${field} are listed in keys.yaml`);
   if (!mayCall(key, script)) throw refuse('call this script', 'scripts');

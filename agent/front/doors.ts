@@ -1,9 +1,12 @@
-/** The two doors of the front, a WebSocket and a POST with the same frames in its bodies, and what is said to everybody else. */
+/**
+ * The two doors of the front, a WebSocket and a POST with the same frames in its bodies, and what is said to everybody else. Long because all of them let
+ * in, refuse and count by the same few functions.
+ */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { HEADERS, LIMITS, PATIENCE, RUN_PATH } from '../../protocol/constants.ts';
-import { Failure, type FailureCode } from '../../protocol/failures.ts';
-import type { Caller } from '../../protocol/messages.ts';
+import { Failure } from '../../protocol/failures.ts';
+import type { Call, Caller } from '../../protocol/messages.ts';
 import { TICK } from '../../protocol/records.ts';
 import type { Config } from '../config/config.ts';
 import type { Key } from '../config/keys.ts';
@@ -13,12 +16,13 @@ import { BodyConnection } from '../wire/body-connection.ts';
 import type { Connection } from '../wire/connection.ts';
 import { answerHeaders } from './answer-headers.ts';
 import { checkClientCertificate } from './client-certificate.ts';
-import type { Admitted, Gate } from './gate.ts';
+import type { Admitted, Gate, Proven } from './gate.ts';
 import type { Lobby } from './lobby.ts';
 import type { FrontMetrics, Transport } from './metrics.ts';
 import { firstMessage } from './patience.ts';
+import type { Refusals } from './refusals.ts';
 import { relay } from './relay.ts';
-import { SMART_TASKS, answerSmartTask, smartTaskStatus } from './smart-task.ts';
+import { SMART_TASKS, answerSmartTask, smartTaskCall, smartTaskStatus } from './smart-task.ts';
 import type { Upstream } from './upstream.ts';
 
 export interface DoorParts {
@@ -28,24 +32,38 @@ export interface DoorParts {
   config: Config;
   log: Logger;
   metrics: FrontMetrics;
+  refusals: Refusals;
 }
 
-export function openDoors(server: Server, { gate, lobby, upstream, config, log, metrics }: DoorParts): void {
+/** Who calls, and what, as far as it is known. */
+interface Peer {
+  address: string;
+  proven?: Proven;
+  call?: Call;
+}
+
+export function openDoors(server: Server, { gate, lobby, upstream, config, log, metrics, refusals }: DoorParts): void {
   const acceptor = new Acceptor();
 
   const clients = config.tls?.clients !== undefined;
-  const admit = (request: IncomingMessage, method: 'GET' | 'POST', address: string): Admitted => {
+  const admit = (request: IncomingMessage, method: 'GET' | 'POST', peer: Peer): Admitted => {
     if (clients) checkClientCertificate(request.socket);
-    const admitted = gate.admit({ method, path: request.url ?? '', headers: request.headers, address }, Date.now());
+    const opening = { method, path: request.url ?? '', headers: request.headers, address: peer.address };
+    const admitted = gate.admit(opening, Date.now(), (proven) => (peer.proven = proven));
     lobby.admit(request.socket);
     return admitted;
   };
-  const refused = (code: FailureCode): void => {
-    metrics.refused(code);
+  const refused = (failure: Failure, { address, proven, call }: Peer): void => {
+    metrics.refused(failure.code);
+    if (proven !== undefined) refusals.note(failure, callerOf(proven, address), call);
+  };
+  const pass = (stub: Connection, proven: Proven, address: string, { dial = upstream.dial, key = () => proven.key } = {}): void => {
+    const count = (failure: Failure, call: Call | undefined): void => refused(failure, { address, proven, ...(call && { call }) });
+    relay({ stub, upstream: { ...upstream, dial }, key, caller: callerOf(proven, address), log, refused: count });
   };
   const enter = (stub: Connection, admitted: Admitted, address: string, transport: Transport): void => {
     metrics.admitted(transport);
-    relay({ stub, upstream, key: () => admitted.key, caller: callerOf(admitted, address), log, refused });
+    pass(stub, admitted, address);
   };
   /** The key may have been revoked by the time that the call comes. */
   const wait = (stub: Connection, admitted: Admitted, address: string): void => {
@@ -55,61 +73,64 @@ export function openDoors(server: Server, { gate, lobby, upstream, config, log, 
       return upstream.dial();
     };
     const key = (): Key => gate.readmit(admitted, address, Date.now());
-    relay({ stub, upstream: { ...upstream, dial }, key, caller: callerOf(admitted, address), log, refused });
+    pass(stub, admitted, address, { dial, key });
   };
-  const note = (error: unknown, address: string): Failure => {
+  const note = (error: unknown, peer: Peer): Failure => {
     const failure = Failure.from(error);
-    refused(failure.code);
-    log.warn({ code: failure.code, reason: failure.message, address }, 'refused');
+    refused(failure, peer);
+    log.warn({ code: failure.code, reason: failure.message, address: peer.address }, 'refused');
     return failure;
   };
 
-  const smartTask = async (request: IncomingMessage, response: ServerResponse, address: string): Promise<void> => {
+  const smartTask = async (request: IncomingMessage, response: ServerResponse, peer: Peer): Promise<void> => {
     try {
       if (clients) checkClientCertificate(request.socket);
       if (request.headers.origin !== undefined) throw new Failure('origin', 'browsers may not call; this request has an Origin header');
       const secret = request.headers['x-chkp-shared-secret'];
-      const admitted = gate.admitSecret(typeof secret === 'string' ? secret : undefined, address, Date.now());
+      const { address } = peer;
+      const proven = gate.admitSecret(typeof secret === 'string' ? secret : undefined, address, Date.now(), (who) => (peer.proven = who));
       lobby.admit(request.socket);
       metrics.admitted('web-request');
-      await answerSmartTask(request, response, { key: admitted.key, caller: callerOf(admitted, address) }, upstream);
+      peer.call = smartTaskCall(request.url ?? '');
+      await answerSmartTask(request, response, { key: proven.key, caller: callerOf(proven, address), call: peer.call }, upstream);
     } catch (error) {
-      const failure = note(error, address);
+      const failure = note(error, peer);
       refuse(request.socket, failure, smartTaskStatus(failure));
     }
   };
 
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    const address = addressOf(request);
+    const peer: Peer = { address: addressOf(request) };
+    const { address } = peer;
     socket.on('error', () => undefined); // a peer that vanished; whoever uses the socket hears of its close
     try {
-      const admitted = admit(request, 'GET', address);
+      const admitted = admit(request, 'GET', peer);
       const headers = Object.entries(answerHeaders(request.headers, admitted)).map(([name, value]) => `${name}: ${value}`);
       acceptor.accept(request, socket, head, headers, (stub) => {
         if (request.headers[HEADERS.want] === PATIENCE) wait(stub, admitted, address);
         else enter(stub, admitted, address, 'websocket');
       });
     } catch (error) {
-      refuse(socket, note(error, address));
+      refuse(socket, note(error, peer));
     }
   });
 
   server.on('request', (request, response) => {
-    const address = addressOf(request);
+    const peer: Peer = { address: addressOf(request) };
     if (request.method === 'POST' && request.url?.startsWith(SMART_TASKS) === true) {
-      void smartTask(request, response, address);
+      void smartTask(request, response, peer);
       return;
     }
     try {
       if (request.url !== RUN_PATH) throw new Failure('not-found', `nothing is served here; stubs call ${RUN_PATH}`);
       if (request.method !== 'POST') throw new Failure('upgrade-required', 'this is the agent; stubs call it with a WebSocket');
-      const admitted = admit(request, 'POST', address);
+      const admitted = admit(request, 'POST', peer);
       beginBody(response, answerHeaders(request.headers, admitted));
       const stub = new BodyConnection(request, response);
       stub.send(TICK); // curl passes the head of an answer on with the first bytes of its body
-      enter(stub, admitted, address, 'post');
+      enter(stub, admitted, peer.address, 'post');
     } catch (error) {
-      refuse(request.socket, note(error, address));
+      refuse(request.socket, note(error, peer));
     }
   });
 
@@ -122,12 +143,12 @@ export function openDoors(server: Server, { gate, lobby, upstream, config, log, 
       error.code === 'HPE_HEADER_OVERFLOW'
         ? new Failure('headers-too-large', `the request headers are longer than ${LIMITS.headers} bytes`)
         : new Failure('bad-request', 'this is not an HTTP request, or it did not arrive in time');
-    refused(failure.code);
+    metrics.refused(failure.code);
     refuse(socket, failure);
   });
 }
 
-function callerOf({ key, previous }: Pick<Admitted, 'key' | 'previous'>, address: string): Caller {
+function callerOf({ key, previous }: Proven, address: string): Caller {
   return { key: key.id, address, ...(previous ? { previous } : {}) };
 }
 

@@ -1,4 +1,7 @@
-/** Decides about an upgrade request: a staircase of refusals, and at its end a key and the agent's proof. Nothing was read or allocated before. */
+/**
+ * Decides about an upgrade request: a staircase of refusals, and at its end a key and the agent's proof. Nothing was read or allocated before.
+ * Long because the order of its steps is what keeps strangers out.
+ */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { bothProofs, parseAuthorization, proofsMatch, type Method } from '../../protocol/auth.ts';
@@ -16,10 +19,13 @@ export interface Opening {
   address: string;
 }
 
-export interface Admitted {
+export interface Proven {
   key: Key;
   /** By a secret that a rotation has replaced. */
   previous: boolean;
+}
+
+export interface Admitted extends Proven {
   /** By which it was proven. */
   secret: string;
   /** The agent's proof, for the 101. */
@@ -53,8 +59,11 @@ export class Gate {
     this.#keys = byId(keys);
   }
 
-  /** @throws Failure */
-  admit({ method, path, headers, address }: Opening, milliseconds: number): Admitted {
+  /**
+   * @param onProven told as soon as the proof is right: who is refused after that is no stranger
+   * @throws Failure
+   */
+  admit({ method, path, headers, address }: Opening, milliseconds: number, onProven: (proven: Proven) => void = () => undefined): Admitted {
     this.#refresh();
     const now = Math.floor(milliseconds / 1000);
     if (path !== RUN_PATH) throw new Failure('not-found', `nothing is served here; stubs call ${RUN_PATH}`);
@@ -85,9 +94,11 @@ export class Gate {
       throw this.#stranger(address, milliseconds, 'the key does not exist or its secret is wrong; make a new stub');
     }
     this.#penalties.pass(address, key.id, milliseconds);
+    this.#nonces.use(claim.nonce, Number(claim.time), now); // before all else: who repeats the bytes of another is a stranger
+    const proven = { key, previous: index > 0 };
+    onProven(proven);
     checkKey(key, address, milliseconds);
-    this.#nonces.use(claim.nonce, Number(claim.time), now);
-    return { key, previous: index > 0, secret, proof: own.agent };
+    return { ...proven, secret, proof: own.agent };
   }
 
   /** The key as it is now, of somebody who was admitted a while ago. @throws Failure */
@@ -100,12 +111,13 @@ export class Gate {
 
   /**
    * The key whose secret a Check Point web request carries (checkpoint: Web Request).
+   * @param onProven as above
    * @throws Failure
    */
-  admitSecret(secret: string | undefined, address: string, now: number): Pick<Admitted, 'key' | 'previous'> {
+  admitSecret(secret: string | undefined, address: string, now: number, onProven: (proven: Proven) => void = () => undefined): Proven {
     this.#refresh();
     const given = digest(secret ?? '');
-    let found: Pick<Admitted, 'key' | 'previous'> | undefined;
+    let found: Proven | undefined;
     for (const key of this.#keys.values()) {
       for (const [index, own] of secretsOf(key, now).entries())
         if (timingSafeEqual(given, digest(own))) found = { key, previous: index > 0 };
@@ -114,6 +126,7 @@ export class Gate {
       throw this.#stranger(address, now, 'the header X-chkp-shared-secret is missing or is not the secret of a key in keys.yaml');
     }
     this.#penalties.pass(address, found.key.id, now);
+    onProven(found);
     checkKey(found.key, address, now);
     return found;
   }

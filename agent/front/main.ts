@@ -13,6 +13,7 @@ import { Listeners } from './listeners.ts';
 import { Lobby } from './lobby.ts';
 import { FrontMetrics } from './metrics.ts';
 import { openNonces } from './nonces.ts';
+import { Refusals } from './refusals.ts';
 import { readTls } from './tls.ts';
 import { createUpstream, readRemote } from './upstream.ts';
 
@@ -49,7 +50,7 @@ export async function startFront(config: Config): Promise<Front> {
   addProcessMetrics(metrics.all, 'front', version());
   const admin = await openAdmin(config, gate, metrics, log);
   try {
-    await listeners.open(config, { gate, lobby, upstream, config, log, metrics });
+    await listeners.open(config, { gate, lobby, upstream, config, log, metrics, refusals: new Refusals(upstream) });
   } catch (error) {
     admin?.stop();
     throw error;

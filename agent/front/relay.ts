@@ -1,7 +1,7 @@
 /** Passes the messages of one stub on to the runner and back. It reads only the first one, to check what the key may call, and adds who calls. */
 import { INTERVALS, LIMITS } from '../../protocol/constants.ts';
-import { Failure, exitCodeOf, type FailureCode } from '../../protocol/failures.ts';
-import { decodeStubMessage, encodeStubMessage, type Caller } from '../../protocol/messages.ts';
+import { Failure, exitCodeOf } from '../../protocol/failures.ts';
+import { callOf, decodeStubMessage, encodeStubMessage, type Call, type Caller, type Resume, type Start } from '../../protocol/messages.ts';
 import { encodeTerminal } from '../../protocol/records.ts';
 import { checkGrant, type Key } from '../config/keys.ts';
 import type { Logger } from '../log.ts';
@@ -17,8 +17,8 @@ export interface RelayParts {
   key: () => Key;
   caller: Caller;
   log: Logger;
-  /** Counts what is refused. */
-  refused: (code: FailureCode) => void;
+  /** Told of what is refused, and of the call as far as it is known. */
+  refused: (failure: Failure, call: Call | undefined) => void;
 }
 
 export function relay({ stub, upstream, key, caller, log, refused }: RelayParts): void {
@@ -26,12 +26,14 @@ export function relay({ stub, upstream, key, caller, log, refused }: RelayParts)
   let ended = false;
   const early: (string | Buffer)[] = [];
   let opened = false;
+  let call: Call | undefined;
 
   const refuse = (error: unknown): void => {
     if (ended) return;
     ended = true;
-    const { code, message } = Failure.from(error);
-    refused(code);
+    const failure = Failure.from(error);
+    const { code, message } = failure;
+    refused(failure, call);
     log.warn({ code, reason: message, ...caller }, 'refused');
     stub.send(encodeTerminal({ outcome: 'refused', code: exitCodeOf(code), stdout: 0, stderr: 0, message }));
     runner?.destroy();
@@ -55,7 +57,11 @@ export function relay({ stub, upstream, key, caller, log, refused }: RelayParts)
         return;
       }
       opened = true;
-      forward(encodeOpening(data, binary, key(), upstream.trusting ? caller : undefined));
+      const opening = decodeOpening(data, binary);
+      if (opening.type === 'start') call = callOf(opening);
+      const now = key();
+      if (call !== undefined) checkGrant(now, call);
+      forward(encodeStubMessage(upstream.trusting ? { ...opening, caller } : opening));
       if (runner === undefined) stub.pause();
     } catch (error) {
       refuse(error);
@@ -94,8 +100,8 @@ function isAck(data: Buffer): boolean {
   }
 }
 
-/** The first message, checked and with the caller, if he is told. @throws Failure */
-function encodeOpening(data: Buffer, binary: boolean, key: Key, caller: Caller | undefined): string {
+/** The first message. @throws Failure */
+function decodeOpening(data: Buffer, binary: boolean): Start | Resume {
   if (binary) throw new Failure('out-of-order', 'stdin before "start"; stub and agent do not fit together');
   const message = decodeStubMessage(data);
   if (message.type !== 'start' && message.type !== 'resume') {
@@ -103,10 +109,7 @@ function encodeOpening(data: Buffer, binary: boolean, key: Key, caller: Caller |
   }
   if (message.caller !== undefined) throw new Failure('invalid-message', 'caller: a stub may not say who it is');
   if (message.type === 'start' && message.task !== undefined) throw new Failure('invalid-message', 'task: a stub may not choose one');
-  if (message.type === 'start') {
-    checkGrant(key, { script: message.script, host: message.host, event: message.event ?? message.env.SCW_EVENT ?? '' });
-  }
-  return encodeStubMessage(caller === undefined ? message : { ...message, caller });
+  return message;
 }
 
 /** Sends on; a receiver that is slower than its sender stops it for a while. */

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Failure, exitCodeOf } from '../../protocol/failures.ts';
-import { encodeStubMessage, type Accept, type Caller } from '../../protocol/messages.ts';
+import { encodeStubMessage, type Accept, type Call, type Caller } from '../../protocol/messages.ts';
 import { decodeAgentMessage, type Terminal } from '../../protocol/records.ts';
 import { INTERVALS, LIMITS } from '../../protocol/constants.ts';
 import { checkGrant, type Key } from '../config/keys.ts';
@@ -21,27 +21,28 @@ const ACCEPT: Accept = { frame: 64 * 1024, bulk: 2 };
 export async function answerSmartTask(
   request: IncomingMessage,
   response: ServerResponse,
-  { key, caller }: { key: Key; caller: Caller },
+  { key, caller, call }: { key: Key; caller: Caller; call: Call },
   upstream: Upstream,
 ): Promise<void> {
-  const script = nameIn(request.url ?? '');
-  checkGrant(key, { script, host: 'checkpoint', event: '' });
+  checkGrant(key, call);
   const body = await readBody(request);
   checkJson(body);
   const connection = await upstream.dial();
   response.once('close', () => connection.destroy()); // a caller that does not wait any longer; the run goes on by itself
   const result = collect(connection);
-  const start = { token: randomBytes(16).toString('hex'), script, args: [], env: {}, accept: ACCEPT, stub: 'web-request', bash: '' };
-  connection.send(encodeStubMessage({ type: 'start', host: 'checkpoint', ...start, ...(upstream.trusting ? { caller } : {}) }));
+  const { script, host } = call;
+  const start = { token: randomBytes(16).toString('hex'), script, host, args: [], env: {}, accept: ACCEPT, stub: 'web-request', bash: '' };
+  connection.send(encodeStubMessage({ type: 'start', ...start, ...(upstream.trusting ? { caller } : {}) }));
   for (let from = 0; from < body.length; from += LIMITS.message) connection.send(body.subarray(from, from + LIMITS.message));
   connection.send(encodeStubMessage({ type: 'end', stdin: body.length }));
   const { terminal, stdout } = await result;
   reply(response, terminal, stdout);
 }
 
-function nameIn(url: string): string {
+/** What a web request calls. @throws Failure `invalid-name` */
+export function smartTaskCall(url: string): Call {
   try {
-    return decodeURIComponent(url.slice(SMART_TASKS.length));
+    return { script: decodeURIComponent(url.slice(SMART_TASKS.length)), host: 'checkpoint', event: '' };
   } catch (cause) {
     throw new Failure('invalid-name', 'the name of the script in the URL is not UTF-8 with percent encoding', { cause });
   }

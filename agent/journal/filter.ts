@@ -18,8 +18,9 @@ export interface RunFilter {
 /** The query for it, newest first. Times are compared by the ids, which begin with them and have an index. */
 export function queryOf({ since, until, before, limit, ...fields }: RunFilter): { sql: string; values: (string | number)[] } {
   const given = Object.entries(fields).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  const conditions = given.map(([name]) => (name === 'script' ? '(script = ? OR script GLOB ?)' : `${name} = ?`));
-  const values = given.flatMap(([name, value]) => (name === 'script' ? [value, `${value.replace(/[[*?]/g, '[$&]')}.*`] : [value]));
+  const parts = given.map(([name, value]) => (name === 'script' ? scriptCondition(value) : { condition: `${name} = ?`, values: [value] }));
+  const conditions = parts.map(({ condition }) => condition);
+  const values: (string | number)[] = parts.flatMap((part) => part.values);
   const bounds = [
     ['id >= ?', timeOf(since)],
     ['id < ?', timeOf(until)],
@@ -32,6 +33,11 @@ export function queryOf({ since, until, before, limit, ...fields }: RunFilter): 
   }
   const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
   return { sql: `SELECT * FROM runs ${where} ORDER BY id DESC LIMIT ?`, values: [...values, limit] };
+}
+
+/** By its name, with or without extension. */
+export function scriptCondition(name: string): { condition: string; values: string[] } {
+  return { condition: '(script = ? OR script GLOB ?)', values: [name, `${name.replace(/[[*?]/g, '[$&]')}.*`] };
 }
 
 /** Crockford's base 32, as in a ULID. */

@@ -13,6 +13,7 @@ import { Flusher } from './flush.ts';
 import { KeyUses } from './key-uses.ts';
 import { migrate, transaction, write } from './schema.ts';
 import { Pruning } from './pruning.ts';
+import { Refusals } from './refusals.ts';
 import { Row, type JournalRow, type NewRow, type Settlement } from './row.ts';
 
 const TALLY = `SELECT count(*) AS runs, count(*) FILTER (WHERE outcome IS NULL) AS open,
@@ -28,6 +29,7 @@ export class Journal {
   /** What retention does. */
   readonly pruning: Pruning;
   readonly keyUses: KeyUses;
+  readonly refusals: Refusals;
   #head: Head;
   readonly #insert;
   readonly #start;
@@ -50,6 +52,7 @@ export class Journal {
     this.#flusher = new Flusher(`${file}-wal`);
     this.pruning = new Pruning(this.#db);
     this.keyUses = new KeyUses(this.#db);
+    this.refusals = new Refusals(this.#db);
     this.#head = lastLink(this.#db);
     this.#batch = new Batch(this.#db, () => (this.#head = lastLink(this.#db)));
     const columns =

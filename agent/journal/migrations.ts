@@ -68,6 +68,19 @@ export const MIGRATIONS: readonly string[] = [
    ) STRICT;`,
 
   `ALTER TABLE runs ADD COLUMN manifest_sha256 TEXT; -- empty if the script had none; NULL in runs from before this step`,
+
+  `CREATE TABLE refusals (             -- calls of which there is no run; the text is empty where it was not known
+     id      INTEGER PRIMARY KEY,
+     at      INTEGER NOT NULL,
+     key     TEXT NOT NULL,
+     address TEXT NOT NULL,
+     script  TEXT NOT NULL,            -- as it was called
+     host    TEXT NOT NULL,
+     event   TEXT NOT NULL,
+     ticket  TEXT NOT NULL,
+     code    TEXT NOT NULL,
+     reason  TEXT NOT NULL
+   ) STRICT;`,
 ];
 
 /** With this version came the chain; runs that had ended before are put into it then, and never later. */

@@ -1,5 +1,5 @@
 /** One call by the host, complete and ready to be run. */
-import type { Start } from '../../protocol/messages.ts';
+import { callOf, type Start } from '../../protocol/messages.ts';
 import { LOCAL_KEY } from '../config/keys.ts';
 import type { Stdin } from './spool.ts';
 
@@ -32,13 +32,11 @@ export interface Invocation {
 export function invocationOf(start: Start, stdin: Stdin): Invocation {
   return {
     token: start.token,
-    script: start.script,
-    event: start.event ?? start.env.SCW_EVENT ?? '',
+    ...callOf(start),
     task: start.task,
     extra: {},
     args: start.args,
     env: start.env,
-    host: start.host,
     patience: start.timeout === undefined ? undefined : start.timeout * 1000,
     stdin,
     key: start.caller?.key ?? LOCAL_KEY,

@@ -67,7 +67,7 @@ export class Retention {
   /** Removes what is too old or too much. */
   async look(): Promise<void> {
     const { retention } = this.#parts.config;
-    const { pruning } = this.#parts.journal;
+    const { pruning, refusals } = this.#parts.journal;
     await this.#count();
     const now = Date.now();
     for await (const run of this.#ended()) {
@@ -85,6 +85,7 @@ export class Retention {
       if (pruning.forget(now - retention['journal-age'], retention['journal-runs'], PAGE) === 0) break;
       await breathe();
     }
+    refusals.forget(now - retention['refused-age'], retention['refused-calls']);
   }
 
   /** Says once that there is no room, and once that there is again. */

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
-import { Failure, statusOf } from '../../protocol/failures.ts';
+import { FAILURE_CODES, Failure, statusOf } from '../../protocol/failures.ts';
 import { OUTCOME_NAMES } from '../../protocol/outcomes.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { version } from '../config/version.ts';
@@ -11,7 +11,7 @@ import type { JournalRow } from '../journal/row.ts';
 import { history } from './history.ts';
 import type { Runner } from './runner.ts';
 import { describeScript } from './script-summary.ts';
-import { describeRun, listTasks, summarize } from './summaries.ts';
+import { describeRun, listTasks, summarize, time } from './summaries.ts';
 
 const Filter = z.strictObject({
   ticket: z.string().optional(),
@@ -26,6 +26,10 @@ const Filter = z.strictObject({
   /** Everything that is known of each run. */
   details: z.literal('true').optional(),
   limit: z.coerce.number().int().min(1).max(10_000).default(100),
+});
+
+const RefusalFilter = Filter.pick({ ticket: true, script: true, event: true, key: true, since: true, until: true, limit: true }).extend({
+  code: z.enum(FAILURE_CODES).optional(),
 });
 
 /** Up to 90 days. */
@@ -78,6 +82,8 @@ async function route(request: IncomingMessage, { runner, catalog, journal }: Rou
       return {};
     case 'POST v1 runs :name rerun':
       return { id: (await runner.rerun(name ?? '', randomBytes(16).toString('hex'))).id };
+    case 'GET v1 refused':
+      return { refused: journal.refusals.list(parse(RefusalFilter, url)).map(({ at, ...refusal }) => ({ at: time(at), ...refusal })) };
     case 'GET v1 keys':
       return { keys: runner.keyUses() };
     case 'GET v1 history':

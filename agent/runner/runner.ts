@@ -15,6 +15,7 @@ import { Ledger } from './ledger.ts';
 import { maskedView } from './masked-view.ts';
 import { Life, type LifeParts } from './life.ts';
 import type { RunnerMetrics } from './metrics.ts';
+import { Refusals } from './refusals.ts';
 import { Upload } from './upload.ts';
 import type { RunView } from './view.ts';
 
@@ -23,6 +24,7 @@ export const LAST_PATIENCE = 60_000;
 
 export class Runner {
   readonly metrics: RunnerMetrics;
+  readonly refusals: Refusals;
   readonly #parts: LifeParts;
   readonly #ledger: Ledger;
   readonly #life: Life;
@@ -34,6 +36,7 @@ export class Runner {
   constructor(parts: LifeParts) {
     this.#parts = parts;
     this.metrics = parts.metrics;
+    this.refusals = new Refusals(parts.journal);
     this.#ledger = new Ledger(parts);
     this.#life = new Life(parts, this.#ledger);
     this.#events = new Events(parts, this.#ledger, (invocation) => this.submit(invocation));

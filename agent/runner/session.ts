@@ -12,6 +12,7 @@ import { CLOSE, type Connection } from '../wire/connection.ts';
 import { LOCAL_KEY, invocationOf } from './invocation.ts';
 import { Reader, type Position } from './reader.ts';
 import type { Runner } from './runner.ts';
+import type { Stdin } from './spool.ts';
 import type { Upload } from './upload.ts';
 import type { RunView } from './view.ts';
 
@@ -96,6 +97,10 @@ export class Session {
         if (state.name !== 'opening') throw this.#outOfOrder('read');
         this.#read(this.#runner.byId(message.run), message.accept, message);
         return;
+      case 'refused':
+        if (state.name !== 'opening') throw this.#outOfOrder('refused');
+        this.#runner.refusals.take(message);
+        return;
       case 'cancel':
         if (state.name === 'opening') throw this.#outOfOrder('cancel');
         if (state.name === 'submitting') state.cancelled = true; // the script may have started, and there is no view of it yet
@@ -117,15 +122,18 @@ export class Session {
     const submitting = { name: 'submitting' as const, cancelled: false };
     this.#state = submitting;
     this.#expectNothing();
+    let stdin: Stdin | undefined;
     try {
       this.#runner.noteCaller(start.caller);
-      const view = await this.#runner.submit(invocationOf(start, await upload.finish(size)));
+      stdin = await upload.finish(size);
+      const view = await this.#runner.submit(invocationOf(start, stdin));
       // By setImmediate, because the runner itself counts as a reader until then (Runner.submit).
       if (submitting.cancelled) setImmediate(() => this.#runner.callerGaveUp(view));
       else if (this.#connection.open && this.#isSubmitting()) this.#read(view, start.accept, START);
       else this.#runner.callerLost(view);
     } catch (error) {
       this.#refuse(error);
+      await this.#runner.refusals.note(Failure.from(error), start, stdin);
     } finally {
       upload.abandon();
     }
@@ -169,7 +177,10 @@ export class Session {
     );
     const message = failure.code === 'internal' ? 'an error in the agent; its log says more' : failure.message;
     this.#connection.send(encodeTerminal({ outcome: 'refused', code: exitCodeOf(failure.code), stdout: 0, stderr: 0, message }));
-    if (this.#state.name === 'uploading') this.#state.upload.abandon();
+    if (this.#state.name === 'uploading') {
+      this.#state.upload.abandon();
+      void this.#runner.refusals.note(failure, this.#state.start, undefined);
+    }
     if (this.#state.name === 'reading') {
       this.#state.reader.stop();
       this.#runner.callerLost(this.#state.view);

@@ -123,6 +123,20 @@ suite('the page', { timeout: 170_000 }, () => {
     await page.getByRole('link', { name: 'All' }).click();
   });
 
+  test('shows what was refused where the runs are, and nothing of it runs', async () => {
+    assert.equal(await page.locator('.refused').count(), 0);
+    await invoke(agent, { script: `no/${EVIL}`, host: 'securechange' }, { stdin: Buffer.from(TICKET.replace('4711', '4712')) });
+    await page.goto(`${agent.urls.http}/#/runs?ticket=4712`);
+    await page.getByText('No runs here.').waitFor();
+    await page.getByText('1 refused call, the newest').click();
+    await page.getByRole('cell', { name: '4712' }).waitFor();
+    await page.getByRole('cell', { name: 'no-such-script', exact: true }).waitFor();
+    assert.ok((await page.locator('.refused').innerText()).includes(`no/${EVIL}`));
+    assert.equal(await page.title(), 'mediator-agent');
+    await picture('refused');
+    await page.getByRole('link', { name: 'All' }).click();
+  });
+
   test('shows what a script printed as text: nothing of it runs, hides or turns', async () => {
     await page.getByRole('row', { name: 'evil.sh' }).getByRole('link').first().click();
     await page.getByText('oops').waitFor();

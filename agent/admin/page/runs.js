@@ -5,6 +5,7 @@ import htm from 'htm';
 import { get } from './client.js';
 import { useLive } from './live.js';
 import { Plot } from './plot.js';
+import { Refused } from './refused.js';
 import { duration, moment, stateOf, visible } from './text.js';
 
 const html = htm.bind(h);
@@ -59,6 +60,7 @@ export function Runs({ query }) {
     </div>
     ${value !== undefined && runs.length === 0 ? html`<p class="faint">No runs here.</p>` : null}
     ${runs.length >= PAGE && !older.end ? html`<button onClick=${more}>Older runs</button>` : null}
+    ${filter.has('outcome') ? null : html`<${Refused} filter=${filter} />`}
   `;
 }
 

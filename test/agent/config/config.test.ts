@@ -37,7 +37,8 @@ suite('agent.yaml', () => {
       'disk-free': 256 * 1024 ** 2,
     });
     const day = 86_400_000;
-    const kept = { 'spool-age': 30 * day, 'spool-size': 10 * 1024 ** 3, 'journal-age': 400 * day, 'journal-runs': 1_000_000 };
+    const refused = { 'refused-age': 30 * day, 'refused-calls': 10_000 };
+    const kept = { 'spool-age': 30 * day, 'spool-size': 10 * 1024 ** 3, 'journal-age': 400 * day, 'journal-runs': 1_000_000, ...refused };
     assert.deepEqual(retention, kept);
     assert.deepEqual(defaults, { timeout: 120_000, grace: 5000, 'output-limit': 1024 ** 3 });
     assert.deepEqual({ drain, environment, settle, log }, { drain: 30_000, environment: ['SCW_*'], settle: 500, log: 'info' });

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 import pino from 'pino';
 import { z } from 'zod';
+import type { Config } from '../../../agent/config/config.ts';
 import { Journal } from '../../../agent/journal/journal.ts';
 import { measure, totalsOf } from '../../../agent/keeper/digest.ts';
 import { Registry } from '../../../agent/runner/registry.ts';
@@ -39,8 +40,10 @@ suite('retention', () => {
     rmSync(folder, { recursive: true });
   });
 
-  function retention(settings: Partial<Record<'spool-age' | 'spool-size' | 'journal-age' | 'journal-runs', number>>, free = 0): Retention {
-    const kept = { 'spool-age': FOREVER, 'spool-size': FOREVER, 'journal-age': FOREVER, 'journal-runs': FOREVER, ...settings };
+  type Settings = Config['retention'];
+  function retention(settings: Partial<Settings>, free = 0): Retention {
+    const runs = { 'spool-age': FOREVER, 'spool-size': FOREVER, 'journal-age': FOREVER, 'journal-runs': FOREVER };
+    const kept: Settings = { ...runs, 'refused-age': FOREVER, 'refused-calls': FOREVER, ...settings };
     const limits = { concurrency: 1, queue: 1, connections: 1, handshakes: 1, stdin: 1, 'disk-free': free };
     return new Retention({ config: { retention: kept, limits, state: folder }, log, journal, spool, registry });
   }
@@ -142,6 +145,19 @@ suite('retention', () => {
     assert.throws(() => keeper.checkRoom(), isFull);
     assert.equal(kept(), 'live');
     run.settle({ outcome: 'exited', code: 0, stdout: 20 * KIB, stderr: 0, message: '' }, null);
+  });
+  test('forgets refused calls by age and by number', async () => {
+    const what = { key: 'k', address: '', host: '', event: '', ticket: '', code: 'busy', reason: '' };
+    for (const [script, minutes] of Object.entries({ a: 90, b: 70, c: 50, d: 30 }))
+      journal.refusals.add({ ...what, script, at: Date.now() - minutes * MINUTE });
+    const left = (): string[] => journal.refusals.list({ limit: 99 }).map(({ script }) => script);
+    await retention({ 'refused-age': 80 * MINUTE }).look();
+    assert.deepEqual(left(), ['d', 'c', 'b']);
+    await retention({ 'refused-calls': 2 }).look();
+    assert.deepEqual(left(), ['d', 'c']);
+    journal.refusals.add({ ...what, script: 'e', at: Date.now() });
+    await retention({ 'refused-calls': 2 }).look();
+    assert.deepEqual(left(), ['e', 'd']);
   });
   test('forgets rows by age and by number, but none whose output is kept', async () => {
     for (const [id, minutes] of Object.entries({ a: 90, b: 70, c: 50, d: 30 })) ended(id, minutes);
