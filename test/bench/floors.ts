@@ -1,10 +1,12 @@
 /**
- * `node test/bench/floors.ts [ROUNDS]`: the best that a row can be on this machine with a stub of bash and starts by Node, whatever else the agent does. Measured as the rows are, in turns with
- * the same peers: bash that starts, reads the stub as far as its request and makes one proof; the same while openssl shakes hands; a bare `spawn` loop in Node; the same bytes
- * through `openssl s_client` and nothing else. A floor beyond the goal explains why the row misses it.
+ * `node test/bench/floors.ts [ROUNDS]`: the best that a row can be on this machine with a stub of bash and starts by Node, whatever else stub and agent do. Measured as the rows are, in turns with
+ * the same peers: bash that starts, reads the stub as far as its request, makes one proof and sends one line to a server in Node, which does nothing but start `true` and answer;
+ * the same through `openssl s_client`; a bare `spawn` loop in Node; the same bytes through `openssl s_client` and nothing else. A floor beyond the goal explains why the row misses it.
  */
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createReadStream, readFileSync, writeFileSync } from 'node:fs';
+import { createServer as createPlainServer, type Server, type Socket } from 'node:net';
 import path from 'node:path';
 import { createServer } from 'node:tls';
 import { prepareAgent } from '../helpers/agent.ts';
@@ -42,9 +44,13 @@ const print = (name: RowName, floor: number, of: string): void => {
   console.log(`${name.padEnd(20)} ${sign[0]} ${floor.toFixed(2)}, goal ${sign[1]} ${goal}${excluded ? ': out of reach' : ''} (${of})`);
 };
 
+const tlsOptions = { cert: readFileSync(certificate), key: readFileSync(path.join(agent.dir, 'tls/key.pem')) };
+const plainPort = await listen(createPlainServer(startTrue));
+const tlsPort = await listen(createServer(tlsOptions, startTrue));
+const client = connect.replace(host, `127.0.0.1:${tlsPort}`);
 const read = program('read', upToRequest(readFileSync(stub, 'utf8')));
-const bare = program('bare', `source ${read}\n${PROOF}\n`);
-const shaking = program('shaking', `exec 3< <(${get})\nsource ${read}\n${PROOF}\nwhile read -r -u 3; do :; done\n`);
+const bare = program('bare', `source ${read}\nexec 3<>/dev/tcp/127.0.0.1/${plainPort}\n${PROOF}\necho >&3\nread -r -u 3\n`);
+const shaking = program('shaking', `source ${read}\ncoproc ${client}\n${PROOF}\necho >&"\${COPROC[1]}"\nread -r -u "\${COPROC[0]}"\n`);
 const { hook, hooks, cold, warm, ...own } = await timeCalls<string>(
   {
     bare: `bash ${bare}`,
@@ -56,12 +62,12 @@ const { hook, hooks, cold, warm, ...own } = await timeCalls<string>(
   ROUNDS,
 );
 const [plain, tls] = [median(own.bare ?? []), median(own.shaking ?? [])];
-if (hook) print('plain_vs_webhook', plain / median(hook), 'bash, the stub read, one proof');
-if (hooks) print('tls_vs_webhook', tls / median(hooks), 'the same while openssl shakes hands');
+if (hook) print('plain_vs_webhook', plain / median(hook), 'bash, the stub read, one proof, one start by Node');
+if (hooks) print('tls_vs_webhook', tls / median(hooks), 'the same through openssl s_client');
 print('tls_vs_handshake', tls / median(own.handshake ?? []), 'the same');
 if (cold) print('tls_vs_ssh', tls / median(cold), 'the same');
 if (warm) print('tls_vs_ssh_warm', tls / median(warm), 'the same');
-if (warm) print('sidecar_vs_ssh_warm', plain / median(warm), 'bash, the stub read, one proof');
+if (warm) print('sidecar_vs_ssh_warm', plain / median(warm), 'bash, the stub read, one proof, one start by Node');
 
 const rate = async (call: () => Promise<void>): Promise<number> => {
   await rateOf(call, CONCURRENCY, 0.5);
@@ -99,13 +105,26 @@ function program(name: string, code: string): string {
   return file;
 }
 
-/** Sends a file to whoever connects by TLS. @returns the port */
-async function serveFile(file: string): Promise<number> {
-  const options = { cert: readFileSync(certificate), key: readFileSync(path.join(agent.dir, 'tls/key.pem')) };
-  const server = createServer(options, (socket) => {
-    socket.on('error', () => undefined);
-    createReadStream(file, { highWaterMark: 256 * 1024 }).pipe(socket);
+/** An agent that does nothing but what none can do without: to each connection's line it answers with a line, once it has started `true` and seen it end. */
+function startTrue(socket: Socket): void {
+  socket.on('error', () => undefined);
+  socket.once('data', () => {
+    spawn('/bin/true', { stdio: ['ignore', 'pipe', 'pipe'] }).once('close', () => socket.end('\n'));
   });
+}
+
+/** Sends a file to whoever connects by TLS. @returns the port */
+function serveFile(file: string): Promise<number> {
+  return listen(
+    createServer(tlsOptions, (socket) => {
+      socket.on('error', () => undefined);
+      createReadStream(file, { highWaterMark: 256 * 1024 }).pipe(socket);
+    }),
+  );
+}
+
+/** @returns the port */
+async function listen(server: Server): Promise<number> {
   const port = await freePort();
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');
