@@ -1,55 +1,16 @@
-/** `keys create`, `list`, `rotate`, `revoke`. */
+/** `keys list`. */
 import { z } from 'zod';
 import { Failure } from '../../protocol/failures.ts';
 import type { Config } from '../config/config.ts';
 import { loadKeys, type Key } from '../config/keys.ts';
-import { createKey, revokeKey, rotateKey, type KeyFields } from '../config/keys-file.ts';
-import { Age } from '../config/units.ts';
 import { formatProblem } from '../config/yaml-file.ts';
 import { callRunner } from '../wire/runner-api.ts';
 import { UsageError, formatTable, printJsonLines } from './terminal.ts';
-
-export interface CreateOptions extends KeyFields {
-  showSecret?: boolean;
-}
-
-export interface RotateOptions {
-  overlap: string;
-  showSecret?: boolean;
-}
 
 const Uses = z.object({
   keys: z.array(z.object({ key: z.string(), at: z.number(), address: z.string(), previous_at: z.number().nullable() })),
 });
 type Use = z.output<typeof Uses>['keys'][number];
-
-export function createKeyFor(config: Config, id: string, { showSecret, expires, ...fields }: CreateOptions): void {
-  const secret = mendable(() => createKey(config.keys, id, { ...fields, expires: expires === undefined ? undefined : momentOf(expires) }));
-  if (showSecret === true) process.stdout.write(`${secret}\n`);
-  process.stderr.write(`key ${id} was made; its stub: mediator-agent stub --key ${id} > mediator.sh\n${WHEN}`);
-}
-
-export function rotateKeyOf(config: Config, id: string, { overlap, showSecret }: RotateOptions): void {
-  const until = Date.now() + milliseconds('--overlap', overlap);
-  const secret = mendable(() => rotateKey(config.keys, id, until));
-  if (showSecret === true) process.stdout.write(`${secret}\n`);
-  process.stderr.write(
-    `key ${id} has a new secret; stubs with the old one work until ${new Date(until).toISOString()}
-now: mediator-agent stub --key ${id} > mediator.sh, and push it in place of the old one
-"mediator-agent keys list" shows when the old secret was used last; keys revoke ${id} --previous ends it early\n${WHEN}`,
-  );
-}
-
-export function revokeKeyOf(config: Config, id: string, { previous }: { previous?: boolean }): void {
-  mendable(() => {
-    revokeKey(config.keys, id, { previous: previous === true });
-  });
-  process.stderr.write(
-    previous === true
-      ? `stubs with a replaced secret of the key ${id} are refused\n${WHEN}`
-      : `key ${id} is no more; runs that it began go on\n${WHEN}`,
-  );
-}
 
 /** Never with a secret. */
 export async function listKeys(config: Config, { json }: { json?: boolean }): Promise<void> {
@@ -74,9 +35,6 @@ export async function listKeys(config: Config, { json }: { json?: boolean }): Pr
   ]);
   process.stdout.write(formatTable(['KEY', 'STATE', 'SCRIPTS', 'ONLY', 'EXPIRES', 'LAST USED', 'FROM', 'REPLACED SECRET'], rows));
 }
-
-/** systemd hands a copy of the file to the front; where the front has the file itself, it takes changes at the next call. */
-const WHEN = 'in force from the next call on; but where install.sh has set the agent up, only after: systemctl reload mediator-front\n';
 
 type View = ReturnType<typeof viewOf>;
 
@@ -119,25 +77,5 @@ async function usesOf(config: Config): Promise<Map<string, Use> | undefined> {
   } catch (error) {
     process.stderr.write(`mediator-agent: when keys were used is not known: ${Failure.from(error).message}\n`);
     return undefined;
-  }
-}
-
-/** A date as it is; a duration from now on. */
-function momentOf(text: string): string {
-  const age = Age.safeParse(text);
-  return age.success ? new Date(Date.now() + age.data).toISOString() : text;
-}
-
-function milliseconds(option: string, text: string): number {
-  const age = Age.safeParse(text);
-  if (age.success) return age.data;
-  throw new UsageError(`${option} ${age.error.issues[0]?.message ?? ''}`);
-}
-
-function mendable<T>(change: () => T): T {
-  try {
-    return change();
-  } catch (error) {
-    throw new UsageError(Failure.from(error).message);
   }
 }

@@ -46,9 +46,10 @@ export async function openAdmin(config: Config, gate: Gate, metrics: FrontMetric
   };
 }
 
-/** For the page. */
+/** For the page: without its own, and without those that a rotation has replaced, which are as good as it for a while. */
 function withoutSecret(key: Key): KeySummary {
-  return Object.fromEntries(Object.entries(key).filter(([field]) => field !== 'secret'));
+  const shown = { ...key, ...(key.previous && { previous: key.previous.map(({ expires }) => ({ expires })) }) };
+  return Object.fromEntries(Object.entries(shown).filter(([field]) => field !== 'secret'));
 }
 
 /** Its users have a token, and browsers ask their users oddly for certificates. */

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { parseAuthorization } from '../../protocol/auth.ts';
 import { HEADERS, LIMITS, PATIENCE, RUN_PATH } from '../../protocol/constants.ts';
 import { Failure } from '../../protocol/failures.ts';
 import type { Call, Caller } from '../../protocol/messages.ts';
@@ -16,7 +17,7 @@ import { BodyConnection } from '../wire/body-connection.ts';
 import type { Connection } from '../wire/connection.ts';
 import { answerHeaders } from './answer-headers.ts';
 import { checkClientCertificate } from './client-certificate.ts';
-import type { Admitted, Gate, Proven } from './gate.ts';
+import { audienceIn, type Admitted, type Gate, type Proven } from './gate.ts';
 import type { Lobby } from './lobby.ts';
 import type { FrontMetrics, Transport } from './metrics.ts';
 import { firstMessage } from './patience.ts';
@@ -75,10 +76,12 @@ export function openDoors(server: Server, { gate, lobby, upstream, config, log, 
     const key = (): Key => gate.readmit(admitted, address, Date.now());
     pass(stub, admitted, address, { dial, key });
   };
-  const note = (error: unknown, peer: Peer): Failure => {
+  /** The log names the key that was claimed; who called learns nothing of it. */
+  const note = (error: unknown, { headers }: IncomingMessage, peer: Peer): Failure => {
     const failure = Failure.from(error);
+    const claimed = parseAuthorization(headers.authorization, audienceIn(headers))?.claim.key;
     refused(failure, peer);
-    log.warn({ code: failure.code, reason: failure.message, address: peer.address }, 'refused');
+    log.warn({ code: failure.code, reason: failure.message, address: peer.address, claimed }, 'refused');
     return failure;
   };
 
@@ -94,7 +97,7 @@ export function openDoors(server: Server, { gate, lobby, upstream, config, log, 
       peer.call = smartTaskCall(request.url ?? '');
       await answerSmartTask(request, response, { key: proven.key, caller: callerOf(proven, address), call: peer.call }, upstream);
     } catch (error) {
-      const failure = note(error, peer);
+      const failure = note(error, request, peer);
       refuse(request.socket, failure, smartTaskStatus(failure));
     }
   };
@@ -111,7 +114,7 @@ export function openDoors(server: Server, { gate, lobby, upstream, config, log, 
         else enter(stub, admitted, address, 'websocket');
       });
     } catch (error) {
-      refuse(socket, note(error, peer));
+      refuse(socket, note(error, request, peer));
     }
   });
 
@@ -130,7 +133,7 @@ export function openDoors(server: Server, { gate, lobby, upstream, config, log, 
       stub.send(TICK); // curl passes the head of an answer on with the first bytes of its body
       enter(stub, admitted, peer.address, 'post');
     } catch (error) {
-      refuse(request.socket, note(error, peer));
+      refuse(request.socket, note(error, request, peer));
     }
   });
 

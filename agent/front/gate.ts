@@ -156,6 +156,6 @@ function byId(keys: Key[]): Map<string, Key> {
   return new Map(keys.map((key) => [key.id, key]));
 }
 
-function audienceIn({ [HEADERS.audience]: value }: IncomingHttpHeaders): string | undefined {
+export function audienceIn({ [HEADERS.audience]: value }: IncomingHttpHeaders): string | undefined {
   return Array.isArray(value) ? undefined : value;
 }

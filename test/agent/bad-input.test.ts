@@ -187,12 +187,16 @@ suite('bad input', () => {
 
   suite('in the opening', () => {
     test('a key that does not exist and a wrong secret get the same answer, byte for byte', async () => {
+      const pair = [STRANGER.id, agent.key.id];
       for (const transport of ['ws', 'wss'] as const) {
         const unknown = await refusalOf(agent, { key: STRANGER, transport });
         const wrong = await refusalOf(agent, { key: { ...agent.key, secret: STRANGER.secret }, transport });
         assert.equal(unknown.failure, 'unauthorized');
         assert.deepEqual(wrong, unknown);
+        assert.ok(!JSON.stringify(unknown).includes(STRANGER.id), 'the caller is told nothing of keys');
       }
+      const claimed = (): unknown[] => agent.logSoFar().flatMap((line) => (line.code === 'unauthorized' ? [line.claimed] : []));
+      await until('the log tells which key each refusal is about', () => claimed().join() === [...pair, ...pair].join());
     });
     test('a request that was used before is refused', async () => {
       const options = { nonce: newToken(), time: Math.floor(Date.now() / 1000) };

@@ -16,6 +16,7 @@ import { CLOSE } from '../../wire/connection.ts';
 import { dialAgent, type RemoteAgent } from '../../wire/dial-agent.ts';
 import { callRunner } from '../../wire/runner-api.ts';
 import { fail, failed, ok, warn, type Finding } from '../findings.ts';
+import { RELOAD, keysNotInForce } from '../keys-in-force.ts';
 
 const Health = z.object({ version: z.string(), running: z.number(), queued: z.number(), draining: z.boolean() });
 /** Milliseconds. */
@@ -30,6 +31,11 @@ export async function examineRunner({ socket }: Config): Promise<Finding[]> {
   } catch (error) {
     return [failed(socket, error)];
   }
+}
+
+/** Where it was handed a copy of keys.yaml, as systemd does it. */
+export function examineKeys(config: Config): Finding[] {
+  return (keysNotInForce(config) ?? []).map((said) => fail(config.keys, `${said}; run: ${RELOAD}`));
 }
 
 /** Every listener is called as a stub would call it, under the first name, and up to the point where it would say what to run. */
@@ -70,7 +76,7 @@ function frontFailure(about: string, { code, message }: Failure, tls: Config['tl
   if (tls?.clients !== undefined && code === 'unauthorized')
     return ok(about, 'the front answers, and demands a client certificate, so that no key was tried');
   if (/certificate|self-signed|altname/i.test(message)) {
-    const remedy = 'if it was renewed, run: systemctl reload mediator-front (without systemd: HUP); else another program listens there';
+    const remedy = `if it was renewed, run: ${RELOAD} (without systemd: HUP); else another program listens there`;
     return fail(about, `${message}: what is served is not ${tls?.certificate ?? 'the certificate'}; ${remedy}`);
   }
   return fail(about, message);

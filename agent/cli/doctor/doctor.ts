@@ -5,7 +5,7 @@ import { countFailures, ok, printFinding, type Finding } from '../findings.ts';
 import { inspectFront } from '../inspections.ts';
 import { inspectPlaces, inspectScripts } from '../script-inspections.ts';
 import { wellSaid } from '../check.ts';
-import { examineAdmin, examineFront, examineRunner, examineUpstream } from './answers.ts';
+import { examineAdmin, examineFront, examineKeys, examineRunner, examineUpstream } from './answers.ts';
 import { examineClock, examineInterpreters, examineNode } from './machine.ts';
 import { examineLimits } from './processes.ts';
 import { examineState } from './state.ts';
@@ -31,7 +31,7 @@ const AGENT: Step[] = [
   examineState,
   examineRunner,
 ];
-const LIVING: Step[] = [examineFront, examineAdmin, examineUnits, examineLimits];
+const LIVING: Step[] = [examineKeys, examineFront, examineAdmin, examineUnits, examineLimits];
 
 /** Prints as it goes. Resolves with the exit code: 1 if anything failed. */
 export async function doctor(config: Config, { json }: { json?: boolean }): Promise<number> {

@@ -27,7 +27,7 @@ export function examineLimits(config: Config): Finding[] {
   });
 }
 
-function findPart(part: string, file: string): number | undefined {
+export function findPart(part: string, file: string): number | undefined {
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
   const found = pids.find((pid) => {
     const words = read(`/proc/${pid}/cmdline`).split('\0');
@@ -35,6 +35,12 @@ function findPart(part: string, file: string): number | undefined {
     return at > 0 && words[at + 1] === '--config' && words[at + 2] === file;
   });
   return found === undefined ? undefined : Number(found);
+}
+
+/** Empty if it is somebody else's. */
+export function environmentOf(pid: number): Map<string, string> {
+  const pairs = read(`/proc/${pid}/environ`).split('\0');
+  return new Map(pairs.map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]));
 }
 
 /** The soft limit; Node raises it to the hard one at its start. */

@@ -12,11 +12,10 @@ export async function examineUnits({ file }: Config): Promise<Finding[]> {
   return known.length > 0 ? known : [ok('units', `systemd starts nothing with ${file}`)];
 }
 
-/** Empty if there is no such unit, or it is another installation's. */
 async function examineUnit(unit: (typeof UNITS)[number], file: string): Promise<Finding[]> {
-  const said = await runTool('systemctl', ['show', `--property=${WANTED}`, unit]).catch(() => '');
-  const { LoadState, ActiveState, SubState, ExecStart = '', ...rest } = properties(said);
-  if (LoadState !== 'loaded' || !ExecStart.includes(`--config ${file} `)) return [];
+  const known = await unitOf(unit, file);
+  if (known === undefined) return [];
+  const { ActiveState, SubState, ...rest } = known;
   const status = rest.StatusText ?? '';
   if (ActiveState !== 'active')
     return [
@@ -34,6 +33,12 @@ async function examineUnit(unit: (typeof UNITS)[number], file: string): Promise<
     ...(status === '' ? [] : [status]),
   ];
   return [ok(unit, remarks.join('; '))];
+}
+
+/** What systemd says of a unit. Undefined if there is none, or it is another installation's. @param file agent.yaml */
+export async function unitOf(unit: (typeof UNITS)[number], file: string): Promise<Partial<Record<string, string>> | undefined> {
+  const said = properties(await runTool('systemctl', ['show', `--property=${WANTED}`, unit]).catch(() => ''));
+  return said.LoadState === 'loaded' && said.ExecStart?.includes(`--config ${file} `) === true ? said : undefined;
 }
 
 /** `NAME=VALUE` a line, as `systemctl show` and `timedatectl show` print them. */

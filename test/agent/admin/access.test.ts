@@ -10,7 +10,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { encodeTime } from 'ulid';
 import { z } from 'zod';
 import { prepareAgent, startAgent, type TestAgent } from '../../helpers/agent.ts';
-import { invoke, newToken } from '../../helpers/stub.ts';
+import { invoke, newToken, refusalOf } from '../../helpers/stub.ts';
 
 interface Answer {
   status: number;
@@ -82,6 +82,10 @@ suite('the page', () => {
   test('tells keys without their secrets', async () => {
     const { body } = await ask(agent, 'GET', '/api/keys', session);
     assert.ok(body.includes(agent.key.id) && !body.includes(agent.key.secret));
+    await agent.command(['keys', 'rotate', agent.key.id]);
+    await refusalOf(agent, { key: { id: agent.key.id, secret: 'x'.repeat(43) } }); // at a call the front asks for changes
+    const rotated = await ask(agent, 'GET', '/api/keys', session);
+    assert.ok(rotated.body.includes('"previous"') && !rotated.body.includes(agent.key.secret), 'it is replaced, and works for a while');
   });
   test('does nothing for a page of another site, although the session is right', async () => {
     const [run] = await agent.runs();
