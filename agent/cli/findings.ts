@@ -1,6 +1,7 @@
 /** What `check` and `doctor` found: a line for each thing that was looked at, `ok` or what to do. */
 import { styleText } from 'node:util';
 import { Failure } from '../../protocol/failures.ts';
+import { formatProblem, type Problem } from '../config/yaml-file.ts';
 import { printable, printJsonLines } from './terminal.ts';
 
 export interface Finding {
@@ -15,6 +16,10 @@ export interface Finding {
 export const ok = (about: string, message = ''): Finding => ({ state: 'ok', about, message });
 export const warn = (about: string, message: string): Finding => ({ state: 'warn', about, message });
 export const fail = (about: string, message: string): Finding => ({ state: 'fail', about, message });
+/** What is wrong with a file, at its line. */
+export function faulty(problem: Problem): Finding {
+  return fail(formatProblem({ ...problem, message: '' }).replace(/: $/, ''), problem.message);
+}
 /** For what was thrown while something was looked at. */
 export function failed(about: string, error: unknown): Finding {
   const { message } = Failure.from(error);

@@ -5,10 +5,9 @@ import { isIP } from 'node:net';
 import { readToken } from '../admin/token.ts';
 import type { Config } from '../config/config.ts';
 import { loadKeys, type Key } from '../config/keys.ts';
-import { formatProblem } from '../config/yaml-file.ts';
 import { CERTIFICATE_WARNING_DAYS } from '../front/certificate.ts';
 import { readRemote } from '../front/upstream.ts';
-import { fail, failed, warn, type Finding } from './findings.ts';
+import { fail, failed, faulty, warn, type Finding } from './findings.ts';
 
 const DAY = 86_400_000;
 /** Enough to push new stubs by hand into every pod. */
@@ -21,8 +20,7 @@ export function inspectFront(config: Config, now: number): Finding[] {
 
 function inspectKeys({ keys }: Config, now: number): Finding[] {
   const parsed = loadKeys(keys);
-  if (!parsed.ok)
-    return parsed.problems.map((problem) => fail(formatProblem({ ...problem, message: '' }).replace(/: $/, ''), problem.message));
+  if (!parsed.ok) return parsed.problems.map(faulty);
   const ends = parsed.value.flatMap((key) => inspectEnd(keys, key, now));
   if (parsed.value.some(({ expires = Infinity }) => now < expires)) return ends;
   return [...ends, warn(keys, 'has no key that is valid, so that nobody can call; make one: mediator-agent keys create ID')];

@@ -49,7 +49,7 @@ export function createProgram(): Command {
     async ({ config, ...options }: WithConfig & { json?: boolean }) => exit(await check(readConfig(config), options)),
   );
   listing(program.command('doctor').description('look at the running installation: a line for each thing, ok or what to do')).action(
-    async ({ config, ...options }: WithConfig & { json?: boolean }) => exit(await doctor(readConfig(config), options)),
+    async ({ config, ...options }: WithConfig & { json?: boolean }) => exit(await doctor(config, options)),
   );
 
   configured(program.command('stub').description('print a ready stub: redirect it into a file and push that into the pod'))

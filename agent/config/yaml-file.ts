@@ -1,6 +1,6 @@
 /** Reads a YAML file against a schema, and names file, line and field of every fault at once. */
 import { readFileSync } from 'node:fs';
-import { LineCounter, isMap, parseDocument, type Document } from 'yaml';
+import { LineCounter, isMap, isNode, isPair, parseDocument, visit, type Document } from 'yaml';
 import type { z } from 'zod';
 import { Failure } from '../../protocol/failures.ts';
 import { describeIssue, spell } from './issues.ts';
@@ -39,7 +39,7 @@ export function parseYaml<S extends z.ZodType>(file: string, text: string, schem
   const fault = (line: number, field: string, message: string): Problem => ({ file, line, field, message });
   if (text.length > MAX_BYTES) return { ok: false, problems: [fault(0, '', `is larger than ${MAX_BYTES} bytes`)] };
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error', uniqueKeys: false });
   if (document.errors.length > 0) {
     return { ok: false, problems: document.errors.map((error) => fault(lines.linePos(error.pos[0]).line, '', error.message)) };
   }
@@ -51,10 +51,30 @@ export function parseYaml<S extends z.ZodType>(file: string, text: string, schem
   }
   const result = schema.safeParse(data, { error: describeIssue });
   const audited = audit(data);
-  if (result.success && audited.length === 0) return { ok: true, value: result.data };
+  const doubled = doubledFields(document, lines).map(({ line, field, message }) => fault(line, field, message));
+  if (result.success && audited.length + doubled.length === 0) return { ok: true, value: result.data };
   const issues = [...(result.error?.issues ?? []).flatMap((issue) => spell(issue, schema)), ...audited];
   const problems = issues.map(({ path, message }) => fault(lineOf(document, lines, path), path.map(String).join('.'), message));
-  return { ok: false, problems: problems.sort((a, b) => a.line - b.line) };
+  return { ok: false, problems: [...problems, ...doubled].sort((a, b) => a.line - b.line) };
+}
+
+/** The library would stop at the first one, and name neither it nor the other. */
+function doubledFields(document: Document, lines: LineCounter): { line: number; field: string; message: string }[] {
+  const faults: { line: number; field: string; message: string }[] = [];
+  visit(document, {
+    Map: (_, { items }, above) => {
+      const first = new Map<string, number>();
+      const names = above.filter(isPair).map(({ key }) => String(key));
+      for (const { key } of items) {
+        const [name, line] = [String(key), lines.linePos(isNode(key) ? (key.range?.[0] ?? 0) : 0).line];
+        const before = first.get(name);
+        if (before === undefined) first.set(name, line);
+        else
+          faults.push({ line, field: [...names, name].join('.'), message: `stands twice, here and in line ${before}; remove one of them` });
+      }
+    },
+  });
+  return faults;
 }
 
 /** `file:line: field: message`, as compilers write it. */

@@ -6,7 +6,7 @@ import { fail, ok, warn, type Finding } from '../findings.ts';
 const UNITS = ['mediator-runner', 'mediator-front'] as const;
 const WANTED = 'LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,NRestarts,StatusText,ExecStart,Delegate';
 
-export async function examineUnits({ file }: Config): Promise<Finding[]> {
+export async function examineUnits({ file }: Pick<Config, 'file'>): Promise<Finding[]> {
   const findings = await Promise.all(UNITS.map((unit) => examineUnit(unit, file)));
   const known = findings.flat();
   return known.length > 0 ? known : [ok('units', `systemd starts nothing with ${file}`)];

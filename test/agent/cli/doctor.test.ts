@@ -152,6 +152,25 @@ suite('doctor, where something is wrong', () => {
     assert.match(said, /^fail admin\.token-file: .*admin-token: has mode 0644.* chmod 600/m);
     for (const file of ['keys.yaml', 'admin-token']) chmodSync(path.join(agent.dir, file), 0o600);
   });
+  test('shows every fault of agent.yaml, and goes on with what can be looked at without it', async () => {
+    const good = readFileSync(agent.config, 'utf8');
+    writeFileSync(agent.config, `${good}colour: red\nnames: 7\n`);
+    const { code, found } = await findings(agent);
+    writeFileSync(agent.config, good);
+    assert.equal(code, 1);
+    const said = found.map(({ state, about, message }) => `${state} ${about}: ${message}`).join('\n');
+    const [first, lines] = [good.split('\n').findIndex((line) => line.startsWith('names:')) + 1, good.split('\n').length];
+    for (const line of [
+      new RegExp(`^fail .*agent\\.yaml:${lines}: colour: is not a known field`, 'm'),
+      new RegExp(`^fail .*agent\\.yaml:\\d+: names: is 7, and must be a list`, 'm'),
+      new RegExp(`^fail .*agent\\.yaml:${lines + 1}: names: stands twice, here and in line ${first}; remove one`, 'm'),
+      /^ok Node /m,
+      /^ok clock: /m,
+      /^ok units: /m,
+      /^warn the rest: was not looked at/m,
+    ])
+      assert.match(said, line);
+  });
   test('finds that nothing runs, and a journal that is damaged', async () => {
     await agent.stop();
     const journal = path.join(agent.state, 'journal.db');

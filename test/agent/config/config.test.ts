@@ -162,8 +162,18 @@ suite('agent.yaml', () => {
         .slice(0, 1),
       [true],
     );
-    assert.deepEqual(problems('names: [a]\nnames: [b]\n')[0]?.line, 2);
     for (const text of ['- a\n', 'a\n', '3\n']) assert.equal(problems(text).length, 1);
+  });
+  test('with a field that stands twice is refused with its name and both lines, and with every other fault', () => {
+    const said = problems('names: [a]\nlisten:\n  tls: ["a:1"]\n  tls: ["a:2"]\nnames: [b]\ncolour: red\n');
+    assert.deepEqual(
+      said.map(({ line, field, message }) => [line, field, message.slice(0, 40)]),
+      [
+        [4, 'listen.tls', 'stands twice, here and in line 3; remove'],
+        [5, 'names', 'stands twice, here and in line 1; remove'],
+        [6, 'colour', 'is not a known field; known here: names,'],
+      ],
+    );
   });
   test('that is missing, a folder, or far too large is refused', () => {
     assert.ok(!loadConfig(path.join(folder, 'none.yaml')).ok);
