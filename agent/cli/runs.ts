@@ -78,6 +78,10 @@ export async function showRun(config: Config, id: string, { json }: { json?: boo
   else printFacts(run);
 }
 
+/** Of a run from before the order was noted, or whose note was lost. */
+const Known = z.object({ outcome: z.string().nullable(), order: z.string().nullable() });
+const UNORDERED = 'in which order this run printed to stdout and stderr is not known; stdout comes first';
+
 export interface LogOptions {
   follow?: boolean;
   stdout?: boolean;
@@ -88,9 +92,10 @@ export interface LogOptions {
 export async function logs(config: Config, run: string, options: LogOptions): Promise<number> {
   if (options.stdout === true && options.stderr === true) throw new UsageError('give --stdout or --stderr; without either, both come');
   const only = options.stdout === true ? 'stdout' : options.stderr === true ? 'stderr' : undefined;
-  const past = Summary.parse(await callRunner(config.socket, 'GET', `/v1/runs/${encodeURIComponent(run)}`));
+  const past = Known.parse(await callRunner(config.socket, 'GET', `/v1/runs/${encodeURIComponent(run)}`));
   const connection = await dialRunner(config.socket);
   const end = follow(connection, { only });
+  if (past.order === 'not known' && only === undefined) process.stderr.write(`mediator-agent: ${UNORDERED}\n`);
   connection.send(encodeStubMessage({ type: 'read', run, stdout: 0, stderr: 0, accept: ACCEPT }));
   if (options.follow === true) return concludeWith(await end);
   if (past.outcome === null) process.stderr.write(`mediator-agent: run ${run} goes on; this waits for its end\n`);

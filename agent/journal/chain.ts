@@ -24,7 +24,7 @@ const LINKED = [
   ...['stdin', 'stdin_sha256', 'stdout', 'stdout_sha256', 'stderr', 'stderr_sha256', 'reply'],
 ];
 /** Columns of later versions; null in runs from before, whose links do not cover them. */
-const LATER = ['manifest_sha256'];
+const LATER = ['manifest_sha256', 'order_sha256'];
 
 /** The link of the run that ended next. */
 export function nextLink({ seq, link }: Head, row: RawRow): Head {

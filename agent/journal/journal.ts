@@ -63,7 +63,7 @@ export class Journal {
     this.#identify = this.#db.prepare('UPDATE runs SET sha256 = ?, manifest_sha256 = ? WHERE id = ? AND outcome IS NULL');
     this.#settle = this.#db.prepare(
       `UPDATE runs SET outcome = :outcome, code = :code, stdout = :stdout, stderr = :stderr, message = :message, ended = :ended, reply = :reply,
-         stdout_sha256 = :stdout_sha256, stderr_sha256 = :stderr_sha256,
+         stdout_sha256 = :stdout_sha256, stderr_sha256 = :stderr_sha256, order_sha256 = :order_sha256,
          started = CASE WHEN :outcome = 'refused' THEN NULL ELSE started END -- it was announced, and did not come to it
        WHERE id = :id AND outcome IS NULL RETURNING *`,
     );

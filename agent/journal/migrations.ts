@@ -81,6 +81,8 @@ export const MIGRATIONS: readonly string[] = [
      code    TEXT NOT NULL,
      reason  TEXT NOT NULL
    ) STRICT;`,
+
+  `ALTER TABLE runs ADD COLUMN order_sha256 TEXT; -- NULL in runs from before this step, and while the run is open`,
 ];
 
 /** With this version came the chain; runs that had ended before are put into it then, and never later. */

@@ -31,6 +31,7 @@ export const Row = z.object({
   stdout_sha256: z.string(),
   stderr: z.number(),
   stderr_sha256: z.string(),
+  order_sha256: z.string().nullable(),
   message: z.string(),
   acknowledged: z.number().nullable(),
   seq: z.number().nullable(),
@@ -59,6 +60,8 @@ export interface Settlement {
   stdout_sha256: string;
   stderr: number;
   stderr_sha256: string;
+  /** Null if the keeper was one of before. */
+  order_sha256: string | null;
   message: string;
   /** What callers get as stdout instead of the script's own; null for the script's own. */
   reply: Buffer | null;

@@ -40,10 +40,26 @@ export async function measureFile(file: string): Promise<Measured> {
   }
 }
 
+/** What a run printed. `order`: the file that says in which order; undefined if a keeper of before kept it. */
+export interface Totals {
+  stdout: Measured;
+  stderr: Measured;
+  order?: Measured | undefined;
+}
+
 /** As the journal has them. */
-export function totalsOf(
-  stdout: Measured,
-  stderr: Measured,
-): { stdout: number; stdout_sha256: string; stderr: number; stderr_sha256: string } {
-  return { stdout: stdout.size, stdout_sha256: stdout.sha256, stderr: stderr.size, stderr_sha256: stderr.sha256 };
+export function totalsOf({ stdout, stderr, order }: Totals): {
+  stdout: number;
+  stdout_sha256: string;
+  stderr: number;
+  stderr_sha256: string;
+  order_sha256: string | null;
+} {
+  return {
+    stdout: stdout.size,
+    stdout_sha256: stdout.sha256,
+    stderr: stderr.size,
+    stderr_sha256: stderr.sha256,
+    order_sha256: order?.sha256 ?? null,
+  };
 }

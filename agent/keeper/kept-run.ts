@@ -71,6 +71,6 @@ export class KeptRun {
     stderr.close();
     this.#order.close();
     this.#masks?.close(this.lengths);
-    return (this.#ended = { ...ending, totals: { stdout: stdout.measured, stderr: stderr.measured } });
+    return (this.#ended = { ...ending, totals: { stdout: stdout.measured, stderr: stderr.measured, order: this.#order.measured } });
   }
 }

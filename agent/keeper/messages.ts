@@ -57,7 +57,7 @@ export const Ended = z.object({
   message: z.string(),
   /** Processes that outlived KILL. */
   survivors: z.array(z.number()),
-  totals: z.object({ stdout: Measured, stderr: Measured }),
+  totals: z.object({ stdout: Measured, stderr: Measured, order: Measured.optional() }),
 });
 export type Ended = z.output<typeof Ended>;
 

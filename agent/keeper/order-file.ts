@@ -3,9 +3,11 @@
  * its length in bytes, written before the first byte of the other one is in the spool; so what no record names is the end, of one stream. A run
  * that printed to one stream alone has no such file. Long because who writes the records, who reads them and who checks them have to agree.
  */
-import { closeSync, openSync, readSync, writeSync } from 'node:fs';
+import { createHash, type Hash } from 'node:crypto';
+import { closeSync, existsSync, openSync, readSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import type { Stream } from '../../protocol/records.ts';
+import { NOTHING, type Measured } from './digest.ts';
 
 const NAME = 'order';
 const STREAMS = ['stdout', 'stderr'] as const;
@@ -28,6 +30,9 @@ export class OrderFile {
   #printed = 0;
   #records = 0;
   #broken = false;
+  /** From the first record on: most runs have none. */
+  #digest: Hash | undefined;
+  #size = 0;
 
   constructor(folder: string) {
     this.#file = path.join(folder, NAME);
@@ -42,6 +47,11 @@ export class OrderFile {
     this.#printed += length;
   }
 
+  /** What is in the file. */
+  get measured(): Measured {
+    return this.#digest === undefined ? NOTHING : { size: this.#size, sha256: this.#digest.copy().digest('hex') };
+  }
+
   close(): void {
     if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = undefined;
@@ -53,7 +63,11 @@ export class OrderFile {
     try {
       this.#fd ??= openSync(this.#file, 'wx', 0o600);
       const bytes = Buffer.from(Uint32Array.from(records).buffer);
-      this.#broken = writeSync(this.#fd, bytes) < bytes.length;
+      const written = writeSync(this.#fd, bytes);
+      this.#digest ??= createHash('sha256');
+      this.#digest.update(bytes.subarray(0, written));
+      this.#size += written;
+      this.#broken = written < bytes.length;
     } catch {
       this.#broken = true; // half a record may be there: nothing can follow it
     }
@@ -117,6 +131,11 @@ export class Turns {
     this.#named[stream] += Math.floor(record / 2);
     return { stream, end: this.#named[stream] };
   }
+}
+
+/** Whether it is known in which order a run printed: to one stream alone, or as its file says. */
+export function isOrderKnown(folder: string, { stdout, stderr }: Lengths): boolean {
+  return Math.min(stdout, stderr) === 0 || existsSync(path.join(folder, NAME));
 }
 
 /** How many bytes of each stream a file names, and its size. */

@@ -69,7 +69,7 @@ export async function endingOf(
   }
   await keeper.open().catch(() => undefined);
   const survivors = await endTree(tree, grace);
-  run.complete({ stdout: await spool.measure(run.id, 'stdout'), stderr: await spool.measure(run.id, 'stderr') });
+  run.complete(await spool.measure(run.id));
   const message = 'the process that kept the script went away, and the script was ended; how far it came is not known';
   return { outcome: 'lost', code: EXIT_UNKNOWN, message, survivors };
 }

@@ -112,7 +112,7 @@ export class Ledger {
   /** The end: the journal first, then those who wait. A journal that cannot be written now is written as soon as it can. Never rejects. */
   async settle({ run, log }: Registered, { outcome, code, message, survivors, reply }: Conclusion, onWritten?: () => void): Promise<void> {
     const { journal, registry, metrics } = this.#parts;
-    const totals = totalsOf(run.measured('stdout'), run.measured('stderr'));
+    const totals = totalsOf(run.totals);
     const { stdout, stderr } = totals;
     const settlement = { outcome, code, ...totals, message, reply, ended: Date.now() };
     const write = (): Head | undefined => journal.settle(run.id, settlement);

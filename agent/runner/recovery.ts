@@ -77,7 +77,7 @@ export function treeOf({ id, pid, boot: started }: JournalRow): Tree {
 
 async function settlementOf(row: JournalRow, spool: Spool): Promise<Settlement> {
   const rest = {
-    ...totalsOf(await spool.measure(row.id, 'stdout'), await spool.measure(row.id, 'stderr')),
+    ...totalsOf(await spool.measure(row.id)),
     ended: Date.now(),
     reply: null,
   };

@@ -105,7 +105,7 @@ async function listed(runner: Runner, { details, ...filter }: z.output<typeof Fi
 async function describe(runner: Runner, rows: JournalRow[]): Promise<unknown[]> {
   const scripts = [...new Set(rows.map(({ script }) => script))];
   const masks = new Map(await Promise.all(scripts.map(async (script) => [script, await runner.maskOf(script)] as const)));
-  return rows.map((row) => describeRun(row, masks.get(row.script) ?? String));
+  return rows.map((row) => describeRun(row, runner.folder(row.id), masks.get(row.script) ?? String));
 }
 
 function decodeSegment(text: string): string {

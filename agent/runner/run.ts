@@ -1,8 +1,9 @@
 /** A run that goes on: its state, its streams, and those who wait for them. */
 import path from 'node:path';
 import type { Stream, Terminal } from '../../protocol/records.ts';
-import type { Measured } from '../keeper/digest.ts';
+import type { Totals } from '../keeper/digest.ts';
 import type { EndOrder } from '../keeper/messages.ts';
+import { OrderFile } from '../keeper/order-file.ts';
 import { SpoolFile } from '../keeper/spool-file.ts';
 import { readSpool, type RunView } from './view.ts';
 
@@ -14,10 +15,11 @@ export class Run implements RunView {
   readonly onCallerLoss: 'finish' | 'kill';
   /** Of an event, whose output is ours. A script's is the keeper's. */
   readonly #files: Record<Stream, SpoolFile>;
+  readonly #turns: OrderFile;
   /** Bytes that the keeper has put into the spool. */
   #kept: Record<Stream, number> = { stdout: 0, stderr: 0 };
   /** What it was in the end. */
-  #totals: Record<Stream, Measured> | undefined;
+  #totals: Totals | undefined;
   readonly #subscribers = new Set<() => void>();
   /** The script's stdout is an answer: callers get nothing of it before it was checked. */
   readonly #held: boolean;
@@ -33,6 +35,7 @@ export class Run implements RunView {
     this.onCallerLoss = origin.onCallerLoss;
     this.#held = origin.held;
     this.#files = { stdout: new SpoolFile(path.join(folder, 'stdout')), stderr: new SpoolFile(path.join(folder, 'stderr')) };
+    this.#turns = new OrderFile(folder);
   }
 
   get terminal(): Terminal | undefined {
@@ -53,9 +56,10 @@ export class Run implements RunView {
     return this.#totals?.[stream].size ?? (this.#kept[stream] || this.#files[stream].length);
   }
 
-  /** The same with their digest. */
-  measured(stream: Stream): Measured {
-    return this.#totals?.[stream] ?? this.#files[stream].measured;
+  /** All of it, with digests. */
+  get totals(): Totals {
+    const { stdout, stderr } = this.#files;
+    return this.#totals ?? { stdout: stdout.measured, stderr: stderr.measured, order: this.#turns.measured };
   }
 
   length(stream: Stream): number {
@@ -75,6 +79,7 @@ export class Run implements RunView {
   }
 
   append(stream: Stream, chunk: Buffer): void {
+    this.#turns.note(stream, chunk.length);
     this.#files[stream].append(chunk);
     this.#tell();
   }
@@ -86,7 +91,7 @@ export class Run implements RunView {
   }
 
   /** The script has ended, and everything that it printed is in the spool. */
-  complete(totals: Record<Stream, Measured>): void {
+  complete(totals: Totals): void {
     this.#totals = totals;
     this.#tell();
   }
@@ -108,6 +113,7 @@ export class Run implements RunView {
   settle(terminal: Terminal, reply: Buffer | null): void {
     this.#files.stdout.close();
     this.#files.stderr.close();
+    this.#turns.close();
     this.#reply = reply;
     this.#terminal = terminal;
     this.#tell();

@@ -74,12 +74,17 @@ export class Runner {
 
   /** For operators, without secrets. @throws Failure `unknown-run` */
   byId(id: string): RunView {
-    return maskedView(this.#parts.registry.byId(id), this.#parts.spool.folder(id));
+    return maskedView(this.#parts.registry.byId(id), this.folder(id));
   }
 
   /** @throws Failure `unknown-run` */
   row(id: string): JournalRow {
     return this.#parts.registry.row(id);
+  }
+
+  /** Where the spool has what a run printed. */
+  folder(id: string): string {
+    return this.#parts.spool.folder(id);
   }
 
   list(filter: RunFilter): JournalRow[] {

@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Failure } from '../../protocol/failures.ts';
 import type { Stream } from '../../protocol/records.ts';
-import { NOTHING, measure, measureFile, type Measured } from '../keeper/digest.ts';
+import { NOTHING, measure, measureFile, type Measured, type Totals } from '../keeper/digest.ts';
 import { orderSizeAtMost } from '../keeper/order-file.ts';
 import { SpoolFile, spoolFailure } from '../keeper/spool-file.ts';
 import { readSpool } from './view.ts';
@@ -76,9 +76,10 @@ export class Spool {
     return stdinFrom(readFileSync(file));
   }
 
-  /** What is on disk of a stream. */
-  measure(run: string, stream: Stream): Promise<Measured> {
-    return measureFile(path.join(this.folder(run), stream));
+  /** What is on disk of what a run printed. */
+  async measure(run: string): Promise<Totals> {
+    const of = (name: keyof Totals): Promise<Measured> => measureFile(path.join(this.folder(run), name));
+    return { stdout: await of('stdout'), stderr: await of('stderr'), order: await of('order') };
   }
 
   remove(run: string): void {

@@ -2,6 +2,7 @@
 import { realpathSync } from 'node:fs';
 import { checkTrust } from '../catalog/trust.ts';
 import type { JournalRow } from '../journal/row.ts';
+import { isOrderKnown } from '../keeper/order-file.ts';
 import { readTasks } from '../tasks/folder.ts';
 import { actionOf } from '../tasks/task.ts';
 
@@ -71,14 +72,18 @@ export function summarize(row: JournalRow): RunSummary {
 
 /**
  * Everything that is known of a run.
+ * @param folder of the run in the spool
  * @param mask takes secrets out of what the caller sent
  */
-export function describeRun(row: JournalRow, mask: (text: string) => string): RunSummary & Record<string, unknown> {
+export function describeRun(row: JournalRow, folder: string, mask: (text: string) => string): RunSummary & Record<string, unknown> {
   const args = row.args.map(mask);
   const env = Object.fromEntries(Object.entries(row.env).map(([name, value]) => [name, mask(value)]));
-  const { address, sha256, manifest_sha256, timeout_ms, rerun_of, pid, stdin_sha256, stdout_sha256, stderr_sha256, seq, link } = row;
+  const { address, sha256, manifest_sha256, timeout_ms, rerun_of, pid, seq, link } = row;
+  const { stdin_sha256, stdout_sha256, stderr_sha256, order_sha256 } = row;
+  const isKept = row.outcome !== null && row.removed === null;
+  const order = isKept ? (isOrderKnown(folder, row) ? 'known' : 'not known') : null;
   const moments = { acknowledged: time(row.acknowledged), removed: time(row.removed) };
-  const digests = { stdin_sha256, stdout_sha256, stderr_sha256, seq, link };
+  const digests = { stdin_sha256, stdout_sha256, stderr_sha256, order, order_sha256, seq, link };
   return { ...summarize(row), args, env, address, sha256, manifest_sha256, timeout_ms, rerun_of, pid, ...moments, ...digests };
 }
 

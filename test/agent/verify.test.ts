@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { after, before, suite, test } from 'node:test';
 import { z } from 'zod';
 import { startAgent, type TestAgent } from '../helpers/agent.ts';
+import { keptFunction } from '../helpers/kept.ts';
 import { dial, invoke, newToken, startMessage } from '../helpers/stub.ts';
 
 const Line = z.union([
@@ -26,6 +27,10 @@ suite('runs verify', () => {
   before(async () => {
     agent = await startAgent();
     agent.script('echo.sh', '#!/bin/bash\necho "error $1" >&2\ncat\nexit "$1"\n');
+    agent.script(
+      'both.sh',
+      `#!/bin/bash\n${keptFunction(agent.state)}\necho a; kept stdout 2\necho bc >&2; kept stderr 3\necho def; kept stdout 6\necho g >&2\n`,
+    );
     agent.script('wait.sh', '#!/bin/bash\necho first\nread -r\nsleep 60\n');
     for (const [index, stdin] of [Buffer.from('small'), Buffer.alloc(300_000, 'x'), Buffer.alloc(0)].entries()) {
       const { run = '' } = await invoke(agent, { script: 'echo', args: [String(index)] }, { stdin });
@@ -131,6 +136,7 @@ suite('runs verify', () => {
       [`UPDATE runs SET args = '["9"]' WHERE id = ${id[0]}`, ['0 journal']],
       [`UPDATE runs SET args = 'x' WHERE id = ${id[1]}`, ['1 journal']],
       [`UPDATE runs SET outcome = 'splendid' WHERE id = ${id[1]}`, ['1 journal']],
+      [`UPDATE runs SET order_sha256 = NULL WHERE id = ${id[1]}`, ['1 journal']],
       [`DELETE FROM runs WHERE id = ${id[1]}`, ['2 journal']],
       [`DELETE FROM runs WHERE id = ${id[0]}`, ['1 journal']],
       [`UPDATE runs SET seq = NULL, link = NULL WHERE id = ${id[4]}`, ['4 journal']],
@@ -154,6 +160,25 @@ suite('runs verify', () => {
     assert.deepEqual([code, found], [1, ['-1 journal']]);
     const wrong = await agent.command(['runs', 'verify'], ['--head', '5']);
     assert.equal(wrong.code, 64);
+  });
+  test('finds another order of stdout and stderr, or none, within the same sizes', async () => {
+    const { run = '' } = await invoke(agent, { script: 'both' });
+    ids.push(run);
+    const file = agent.spoolFile(run, 'order');
+    const original = readFileSync(file);
+    const changes = [Buffer.alloc(0), original.subarray(4), Buffer.concat([original.subarray(4), original.subarray(0, 4)])];
+    for (const changed of changes) {
+      writeFileSync(file, changed);
+      assert.deepEqual((await verify()).found, ['5 order']);
+    }
+    rmSync(file);
+    assert.deepEqual((await verify()).found, ['5 order']);
+    writeFileSync(file, original);
+    assert.deepEqual((await verify()).found, []);
+    const put = agent.spoolFile(ids[2] ?? '', 'order');
+    writeFileSync(put, original);
+    assert.deepEqual((await verify()).found, ['2 order']);
+    rmSync(put);
   });
   test('the log names the links, and needs no agent', async () => {
     const { head } = await verify();

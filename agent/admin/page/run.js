@@ -48,6 +48,7 @@ export function Run({ id }) {
     </p>
     ${run.message === '' ? null : html`<p class="bad">${visible(run.message)}</p>`}
     ${run.removed ? html`<p>Its output is not kept any more (retention in agent.yaml).</p>` : null}
+    ${run.order === 'not known' ? html`<p>In which order it printed to stdout and stderr is not known; stdout comes first.</p>` : null}
     <${Output} id=${id} onEnd=${again} />
     <h2>Everything known</h2>
     <dl>

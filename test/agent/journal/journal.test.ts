@@ -57,7 +57,7 @@ suite('the journal', () => {
     };
   }
 
-  const totals = { stdout: 10, stdout_sha256: 'aa', stderr: 20, stderr_sha256: 'bb' };
+  const totals = { stdout: 10, stdout_sha256: 'aa', stderr: 20, stderr_sha256: 'bb', order_sha256: 'cc' };
   const ended = { outcome: 'exited', code: 3, ...totals, message: '', reply: null, ended: 5 } as const;
   const ids = (filter: Omit<Parameters<Journal['list']>[0], 'limit'>): string[] =>
     journal.list({ limit: 100, ...filter }).map(({ id }) => id);

@@ -84,7 +84,7 @@ suite('retention', () => {
   function ended(id: string, minutes: number, { size = 10 * KIB, acknowledged = true } = {}): void {
     const output = Buffer.alloc(size, id);
     begin(id, output);
-    const totals = totalsOf(measure(output), measure(Buffer.alloc(0)));
+    const totals = totalsOf({ stdout: measure(output), stderr: measure(Buffer.alloc(0)) });
     journal.settle(id, { outcome: 'exited', code: 0, ...totals, message: '', reply: null, ended: Date.now() - minutes * MINUTE });
     if (acknowledged) journal.acknowledge(id, Date.now());
   }
