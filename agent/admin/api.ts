@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { Failure } from '../../protocol/failures.ts';
 import { callRunner } from '../wire/runner-api.ts';
 import type { Access } from './access.ts';
-import { sendOutput } from './output.ts';
+import { sendOutput, sendStream } from './output.ts';
 
 /** A key as the page shows it. */
 export type KeySummary = Record<string, unknown>;
@@ -56,6 +56,10 @@ export async function answerApi(request: IncomingMessage, response: ServerRespon
       return { keys: parts.keys() };
     case `GET /runs/${run}/output`:
       await sendOutput(response, parts.socket, run);
+      return undefined;
+    case `GET /runs/${run}/stdout`:
+    case `GET /runs/${run}/stderr`:
+      await sendStream(response, parts.socket, run, action === 'stdout' ? 'stdout' : 'stderr');
       return undefined;
     default:
       if (!PASSED.some((pattern) => pattern.test(target))) throw new Failure('not-found', `nothing is served at ${url.pathname}`);

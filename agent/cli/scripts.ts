@@ -6,6 +6,7 @@ import { approve, type Approval } from '../catalog/approvals.ts';
 import { openCatalog, type Catalog, type Script } from '../catalog/catalog.ts';
 import type { Config } from '../config/config.ts';
 import { callRunner } from '../wire/runner-api.ts';
+import { manifestFacts } from './manifest-facts.ts';
 import { UsageError, formatTable, printFacts, printJsonLines, printable } from './terminal.ts';
 
 const Listed = z.object({
@@ -61,7 +62,7 @@ function factsOf({ name, problem, sha256, manifest_sha256, approval, command = [
     ...(approval?.at === undefined ? {} : { approved: `${approval.at} by ${approval.by ?? ''}` }),
     ...(approval?.state !== 'changed' ? {} : { 'approved was': `${approval.sha256 ?? ''}, manifest ${orNone(approval.manifest_sha256)}` }),
     command: command.join(' '),
-    ...manifest,
+    ...manifestFacts(manifest),
   };
 }
 

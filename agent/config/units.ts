@@ -36,3 +36,18 @@ export const Size = z.union([z.int().nonnegative(), z.string()], 'must be a size
   context.addIssue({ code: 'custom', message: `"${value}" is not a size; write for instance 512KiB or 64MiB` });
   return z.NEVER;
 });
+
+/** As it can be written, in the largest unit of which it is a whole number: `2m`. */
+export function formatDuration(milliseconds: number): string {
+  return format(milliseconds, ['d', 'h', 'm', 's'], DURATIONS) ?? `${milliseconds}ms`;
+}
+
+/** The same of bytes: `64MiB`. */
+export function formatSize(bytes: number): string {
+  return format(bytes, ['GiB', 'MiB', 'KiB'], SIZES) ?? `${bytes}B`;
+}
+
+function format(value: number, names: string[], units: Record<string, number>): string | undefined {
+  const name = value === 0 ? undefined : names.find((unit) => value % (units[unit] ?? Infinity) === 0);
+  return name === undefined ? undefined : `${value / (units[name] ?? 1)}${name}`;
+}

@@ -116,11 +116,11 @@ export class Retention {
     }
   }
 
-  /** Bytes of runs that go on, and of uploads. */
+  /** Bytes of runs that go on, with the order of their streams, and of uploads. */
   #inUse(): number {
     const { registry, spool, journal } = this.#parts;
-    const printed = registry.live.reduce((sum, run) => sum + run.printed('stdout') + run.printed('stderr'), 0);
-    return printed + journal.pruning.openStdin + spool.incomingSize();
+    const sizes = registry.live.map((run) => diskSize({ stdin: 0, stdout: run.printed('stdout'), stderr: run.printed('stderr') }));
+    return sizes.reduce((sum, size) => sum + size, 0) + journal.pruning.openStdin + spool.incomingSize();
   }
 
   async *#ended(after = 0): AsyncGenerator<Spooled> {

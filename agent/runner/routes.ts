@@ -99,13 +99,13 @@ async function route(request: IncomingMessage, { runner, catalog, journal }: Rou
 
 async function listed(runner: Runner, { details, ...filter }: z.output<typeof Filter>): Promise<unknown[]> {
   const rows = runner.list(filter);
-  return details === undefined ? rows.map(summarize) : describe(runner, rows);
+  return details === undefined ? rows.map((row) => summarize(runner.withSizes(row))) : describe(runner, rows);
 }
 
 async function describe(runner: Runner, rows: JournalRow[]): Promise<unknown[]> {
   const scripts = [...new Set(rows.map(({ script }) => script))];
   const masks = new Map(await Promise.all(scripts.map(async (script) => [script, await runner.maskOf(script)] as const)));
-  return rows.map((row) => describeRun(row, runner.folder(row.id), masks.get(row.script) ?? String));
+  return rows.map((row) => describeRun(runner.withSizes(row), runner.folder(row.id), masks.get(row.script) ?? String));
 }
 
 function decodeSegment(text: string): string {

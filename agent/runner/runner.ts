@@ -91,6 +91,13 @@ export class Runner {
     return this.#parts.journal.list(filter);
   }
 
+  /** The row of a run that goes on has no sizes yet: with what there is to read of it by now. */
+  withSizes(row: JournalRow): JournalRow {
+    if (row.outcome !== null || this.#parts.registry.liveById(row.id) === undefined) return row;
+    const view = this.byId(row.id);
+    return { ...row, stdout: view.length('stdout'), stderr: view.length('stderr') };
+  }
+
   /** Takes the secrets of a script, as they are now, out of a text. */
   async maskOf(script: string): Promise<(text: string) => string> {
     const { catalog, config } = this.#parts;

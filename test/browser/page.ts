@@ -28,7 +28,7 @@ suite('the page', { timeout: 170_000 }, () => {
       'evil.sh',
       `#!/bin/bash\nprintf '%s\\n' ${JSON.stringify(EVIL).replaceAll('$', '\\$')}\nprintf '\\e[31mred\\e[0m\\e]0;title\\a\\e[2J\\u202egnp.exe\\0'\necho oops >&2\nexit 3\n`,
       {
-        manifest: `description: ${JSON.stringify(EVIL)}\n`,
+        manifest: `description: ${JSON.stringify(EVIL)}\ntimeout: 90s\n`,
       },
     );
     agent.script('close-ticket.sh', '#!/bin/bash\ncat >/dev/null\necho "ticket closed"\n');
@@ -168,14 +168,11 @@ suite('the page', { timeout: 170_000 }, () => {
     await output.getByText('rule 1 … ').waitFor();
     assert.equal(await output.innerText(), 'reading ticket 4711\nno risk profile\ndefault taken\nrule 1 … ');
     await page.getByRole('heading', { name: 'running' }).waitFor();
-    assert.equal(
-      await page
-        .locator('dt', { hasText: /^stdout$/ })
-        .locator('+ dd')
-        .innerText(),
-      '–',
-      'it is counted at the end',
-    );
+    await page
+      .locator('dt', { hasText: /^stdout$/ })
+      .locator('+ dd')
+      .getByText('31 B')
+      .waitFor();
     writeFileSync(path.join(agent.dir, 'on'), '');
     await output.getByText(', rule 2 done').waitFor();
     assert.equal(await output.innerText(), 'reading ticket 4711\nno risk profile\ndefault taken\nrule 1 … in vain, rule 2 done\n');
@@ -200,12 +197,18 @@ suite('the page', { timeout: 170_000 }, () => {
     const output = page.locator('#output');
     await output.getByText('late').waitFor();
     const text = await output.innerText();
-    const below =
-      "(({ scrollHeight, scrollTop, clientHeight }) => scrollHeight - scrollTop - clientHeight)(document.querySelector('#output'))";
-    await until('the end is in sight', async () => (await page.evaluate<number>(below)) < 1);
     assert.match(text, /^early\n737\.9 kB of stdout before this are not shown\n[0-9\n]+\nlate\n$/);
     await page.getByText(`mediator-agent runs logs ${run} prints it`).waitFor();
     await picture('much');
+  });
+
+  test('follows the end of what comes, however quickly', async () => {
+    agent.script('steps.sh', '#!/bin/bash\nfor ((n = 0; n < 400; n += 1)); do printf "%s\\n" {1..5}; sleep 0.005; done\necho done\n');
+    await page.goto(`${agent.urls.http}/#/run/${await begin('steps')}`);
+    await page.locator('#output').getByText('done').waitFor();
+    const below =
+      "(({ scrollHeight, scrollTop, clientHeight }) => scrollHeight - scrollTop - clientHeight)(document.querySelector('#output'))";
+    await until('the end is in sight', async () => (await page.evaluate<number>(below)) < 1, 3000);
   });
 
   test('keeps no more than the end while much output comes', async () => {
@@ -213,6 +216,15 @@ suite('the page', { timeout: 170_000 }, () => {
     await page.goto(`${agent.urls.http}/#/run/${run}`);
     const output = page.locator('#output');
     await output.getByText('late').waitFor();
+    assert.match(
+      await output.innerText(),
+      /^early\n737\.9 kB of stdout before this are not shown\n/,
+      'it does not begin at the first byte',
+    );
+    const saved = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'Download stdout' }).click();
+    const whole = readFileSync(await (await saved).path());
+    assert.ok(whole.equals(readFileSync(agent.spoolFile(run, 'stdout'))) && whole.length === 1_000_000);
     writeFileSync(path.join(agent.dir, 'more'), '');
     await page.getByRole('heading', { name: 'exit 0' }).waitFor();
     await until('all of it is read', async () => (await page.getByText('as it comes').count()) === 0);
@@ -256,6 +268,7 @@ suite('the page', { timeout: 170_000 }, () => {
     await page.getByText('missing-interpreter').waitFor();
     await page.locator('summary', { hasText: 'evil.sh' }).click();
     await page.getByRole('link', { name: 'its runs' }).waitFor();
+    await page.locator('details[open]').getByText('90.0 s').waitFor();
     await picture('scripts');
     await page.goto(`${agent.urls.http}/#/tasks`);
     await page.getByRole('cell', { name: 'broken', exact: true }).waitFor();

@@ -2,7 +2,7 @@
 import { h } from 'preact';
 import htm from 'htm';
 import { useLive } from './live.js';
-import { visible } from './text.js';
+import { bytes, duration, visible } from './text.js';
 
 const html = htm.bind(h);
 
@@ -36,12 +36,18 @@ export function Scripts() {
             ${Object.entries(manifest ?? {}).map(
               ([field, setting]) =>
                 html`<dt>${visible(field)}</dt>
-                  <dd><code>${visible(typeof setting === 'string' ? setting : JSON.stringify(setting))}</code></dd>`,
+                  <dd><code>${visible(shown(field, setting))}</code></dd>`,
             )}
           </dl>
         </details>`,
     )}
   `;
+}
+
+function shown(field, setting) {
+  if (field === 'timeout' || field === 'grace') return duration(setting);
+  if (field === 'output-limit') return bytes(setting);
+  return typeof setting === 'string' ? setting : JSON.stringify(setting);
 }
 
 /** Approving itself is for the agent's host: whoever has this page's token may not decide what runs there. */

@@ -29,6 +29,14 @@ export async function call(method, path, body) {
 export const get = (path) => call('GET', path);
 export const post = (path) => call('POST', path);
 
+/** Saves what a path gives as a file. A link could not: it does not send the second secret. */
+export async function download(path, name) {
+  const response = await send('GET', path);
+  const url = URL.createObjectURL(await response.blob());
+  Object.assign(document.createElement('a'), { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
 /** Calls back with each line of a stream until it ends. */
 export async function lines(path, signal, onLine) {
   const response = await send('GET', path, undefined, signal);

@@ -2,7 +2,7 @@
 import { h } from 'preact';
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import htm from 'htm';
-import { lines } from './client.js';
+import { download, lines } from './client.js';
 import { Printed } from './printed.js';
 import { bytes, printable } from './text.js';
 
@@ -46,10 +46,19 @@ export function Output({ id, onEnd }) {
       <span id="output-title">Output</span>${' '}
       <span class="faint">as printed, <span class="stderr">stderr</span> marked${ended ? '' : ' – as it comes'}</span>
     </h2>
-    <p class="faint">${incomplete ? `Not all of it is shown here; mediator-agent runs logs ${id} prints it.` : ''}</p>
+    <p class="faint">${incomplete ? html`<${Whole} id=${id} />` : ''}</p>
     <p class="bad" role="alert">${error}</p>
     <${Pane} stretches=${printed.stretches} />
   `;
+}
+
+/** Where the rest of it is. */
+function Whole({ id }) {
+  const [error, setError] = useState('');
+  const save = (stream) => download(`/runs/${id}/${stream}`, `${id}.${stream}`).catch((failure) => setError(failure.message));
+  return html`Not all of it is shown here; mediator-agent runs logs ${id} prints it.
+    ${['stdout', 'stderr'].map((stream) => html` <button onClick=${() => save(stream)}>Download ${stream}</button>`)}
+    <span class="bad" role="alert">${error}</span>`;
 }
 
 /** Follows its end, unless somebody scrolled away from it. */

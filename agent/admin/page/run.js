@@ -11,8 +11,6 @@ const html = htm.bind(h);
 
 const TIMES = ['accepted', 'started', 'ended', 'acknowledged', 'removed'];
 const SIZES = ['stdin', 'stdout', 'stderr'];
-/** They are counted at the end. */
-const LATER = ['stdout', 'stderr'];
 const SHOWN_ABOVE = ['id', 'outcome', 'code', 'script', 'message'];
 
 export function Run({ id }) {
@@ -56,7 +54,6 @@ export function Run({ id }) {
       <dd><code>${run.id}</code></dd>
       ${Object.entries(run)
         .filter(([field]) => !SHOWN_ABOVE.includes(field))
-        .map(([field, value]) => [field, run.outcome === null && LATER.includes(field) ? null : value])
         .map(
           ([field, value]) =>
             html`<dt>${field}</dt>

@@ -257,6 +257,11 @@ suite('with an agent that runs', () => {
     });
     isRefusal(await agent.command(['scripts', 'show'], ['nothing']), 127);
   });
+  test('scripts show tells durations and sizes with their units, as a manifest has them', async () => {
+    agent.script('timed.sh', '#!/bin/sh\n', { manifest: 'timeout: 90s\ngrace: 2500ms\noutput-limit: 64MiB\n' });
+    const { stdout } = await agent.command(['scripts', 'show'], ['timed']);
+    for (const line of [/^timeout: +90s$/m, /^grace: +2500ms$/m, /^output-limit: +64MiB$/m]) assert.match(stdout, line);
+  });
   test('scripts show tells what is wrong with a script that cannot be started, and exits with 1', async () => {
     const { code, stdout } = await agent.command(['scripts', 'show'], ['bad']);
     assert.equal(code, 1);

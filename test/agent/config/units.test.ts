@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { Age, Duration, Size } from '../../../agent/config/units.ts';
+import { Age, Duration, Size, formatDuration, formatSize } from '../../../agent/config/units.ts';
 
 suite('durations', () => {
   test('have a unit, and become milliseconds', () => {
@@ -46,5 +46,13 @@ suite('sizes', () => {
     for (const text of ['64kiB', '64K', '64Mi', '64M', '64TB', 'MiB', '-1', '1.5MiB', '', ' 1', 1.5, -1, null, '64mib']) {
       assert.ok(!Size.safeParse(text).success, String(text));
     }
+  });
+});
+
+suite('what is shown of them', () => {
+  test('can be written so', () => {
+    for (const text of ['0ms', '1ms', '1500ms', '90s', '2m', '1h', '25h', '7d']) assert.equal(formatDuration(Age.parse(text)), text);
+    for (const text of ['0B', '1B', '1000B', '1KiB', '1500KiB', '64MiB', '1GiB', '1025MiB'])
+      assert.equal(formatSize(Size.parse(text)), text);
   });
 });

@@ -146,6 +146,16 @@ suite('retention', () => {
     assert.equal(kept(), 'live');
     run.settle({ outcome: 'exited', code: 0, stdout: 20 * KIB, stderr: 0, message: '' }, null);
   });
+  test('counts of what goes on also the order of its streams, which may be an eighth of them', async () => {
+    const keeper = retention({ 'spool-size': 40 * KIB });
+    mkdirSync(spool.folder('live'));
+    const run = new Run('live', spool.folder('live'), { token: 't', key: 'k', onCallerLoss: 'finish', held: false });
+    registry.add(run);
+    for (let turn = 0; turn < 512; turn += 1) for (const stream of ['stdout', 'stderr'] as const) run.append(stream, Buffer.alloc(32));
+    await keeper.look();
+    assert.throws(() => keeper.checkRoom(), isFull);
+    run.settle({ outcome: 'exited', code: 0, stdout: 16 * KIB, stderr: 16 * KIB, message: '' }, null);
+  });
   test('forgets refused calls by age and by number', async () => {
     const what = { key: 'k', address: '', host: '', event: '', ticket: '', code: 'busy', reason: '' };
     for (const [script, minutes] of Object.entries({ a: 90, b: 70, c: 50, d: 30 }))
