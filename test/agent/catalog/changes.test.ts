@@ -3,12 +3,15 @@
  * its version at its beginning and at its end, with much in between.
  */
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { startAgent, type TestAgent } from '../../helpers/agent.ts';
 import { runCommand } from '../../helpers/command.ts';
 import { invoke } from '../../helpers/stub.ts';
+import { soon } from '../../helpers/wait.ts';
 
 /** What refuses a call for a moment: it is being written, it is not there, it cannot be started. */
 const REFUSALS = [75, 126, 127];
@@ -81,6 +84,24 @@ suite('a script that is changed while calls go on', () => {
     return tool('vim', ...['-N', '-u', 'NONE', '-i', 'NONE', '-es'], ...commands.flatMap((command) => ['-c', command]), inArea());
   };
 
+  /** By hand: it needs a terminal, and takes keys once it has drawn. What is on the disk is the version before. */
+  const nano = (option: string) => async (number: number) => {
+    const [replace, save, leave] = ['\u001c', '\u000f', '\u0018'];
+    // Where it could not write, it asks whether to save before it leaves: no, and once more from the beginning.
+    const keys = `${replace} ${number - 1}\r ${number}\ra${save}\r${leave}n`;
+    while (!readFileSync(inArea(), 'utf8').endsWith(`end ${number}\n`)) {
+      const command = `nano --ignorercfiles ${option} ${inArea()}`;
+      const child = spawn('script', ['-qec', command, '/dev/null'], { env: { ...process.env, TERM: 'xterm', HOME: agent.dir } });
+      const exit = once(child, 'exit');
+      let drawn = '';
+      child.stdout.setEncoding('latin1').on('data', (chunk: string) => {
+        if (!drawn.includes('nano') && (drawn += chunk).includes('nano')) child.stdin.write(keys);
+      });
+      child.stdin.on('error', () => undefined);
+      await soon('the end of nano', exit);
+    }
+  };
+
   const replacing: Record<string, (number: number) => Promise<void>> = {
     mv: (number) => tool('mv', put(aside('new.sh'), number), inArea()),
     'sed -i': (number) => tool('sed', '-i', `s/\\(begin\\|end\\) [0-9]*$/\\1 ${number}/`, inArea()),
@@ -104,6 +125,8 @@ suite('a script that is changed while calls go on', () => {
     'rsync --inplace': (number) => tool('rsync', '--inplace', '-It', put(aside('probe.sh'), number), inArea()),
     'vim with backupcopy=yes': vim('yes'),
     'vim with backupcopy=no': vim('no'),
+    nano: nano(''),
+    'nano --backup': nano('--backup'),
     'a slow writer': (number) => {
       copyFileSync(put(aside('new.sh'), number), aside('slow.sh'));
       return tool('bash', '-c', 'while IFS= read -r line; do printf "%s\\n" "$line"; done <"$1" >"$2"', 'slow', aside('slow.sh'), inArea());
