@@ -1,5 +1,5 @@
 /** `runs` and what it offers. */
-import { Option, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { FAILURE_CODES } from '../../protocol/failures.ts';
 import { OUTCOME_NAMES } from '../../protocol/outcomes.ts';
 import { configured, exit, listing, type WithConfig } from './options.ts';
@@ -12,7 +12,7 @@ import { verifyRuns, type VerifyOptions } from './verify.ts';
 export function addRuns(program: Command): void {
   const runs = program.command('runs').description('the runs, present and past');
   withOutcome(filtered(listing(runs.command('list').description('newest first')), 'accepted'))
-    .option('--limit <count>', 'at most so many', '100')
+    .addOption(limit())
     .action(({ config, ...options }: WithConfig & ListOptions) => listRuns(readConfig(config), options));
   const everything = 'everything that is known of them, one JSON object a line, newest first';
   withOutcome(filtered(configured(runs.command('export').description(everything)), 'accepted')).action(
@@ -23,7 +23,7 @@ export function addRuns(program: Command): void {
     'refused',
   )
     .addOption(new Option('--code <failure>', 'that were refused so').choices(FAILURE_CODES))
-    .option('--limit <count>', 'at most so many', '100')
+    .addOption(limit())
     .action(({ config, ...options }: WithConfig & RefusedOptions) => listRefused(readConfig(config), options));
   listing(runs.command('show <run>').description('everything that is known of a run')).action(
     (id: string, { config, ...options }: WithConfig & { json?: boolean }) => showRun(readConfig(config), id, options),
@@ -54,6 +54,16 @@ function filtered(command: Command, what: 'accepted' | 'refused'): Command {
     .option('--key <key>', 'of this key')
     .option('--since <when>', `${what} then or later: 2026-11-24, 2026-11-24T12:00:00Z, or how long ago: 2h, 7d`)
     .option('--until <when>', `${what} before`);
+}
+
+/** As the runner takes it. */
+const MOST = 10_000;
+
+function limit(): Option {
+  return new Option('--limit <count>', `at most so many, up to ${MOST}`).default('100').argParser((text: string) => {
+    if (/^[1-9]\d{0,4}$/.test(text) && Number(text) <= MOST) return text;
+    throw new InvalidArgumentError(`It is not a number from 1 to ${MOST}.`);
+  });
 }
 
 function withOutcome(command: Command): Command {

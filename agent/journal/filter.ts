@@ -18,7 +18,7 @@ export interface RunFilter {
 /** The query for it, newest first. Times are compared by the ids, which begin with them and have an index. */
 export function queryOf({ since, until, before, limit, ...fields }: RunFilter): { sql: string; values: (string | number)[] } {
   const given = Object.entries(fields).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  const parts = given.map(([name, value]) => (name === 'script' ? scriptCondition(value) : { condition: `${name} = ?`, values: [value] }));
+  const parts = given.map(([name, value]) => (name === 'script' ? scriptCondition(value) : fieldCondition(name, value)));
   const conditions = parts.map(({ condition }) => condition);
   const values: (string | number)[] = parts.flatMap((part) => part.values);
   const bounds = [
@@ -33,6 +33,11 @@ export function queryOf({ since, until, before, limit, ...fields }: RunFilter): 
   }
   const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
   return { sql: `SELECT * FROM runs ${where} ORDER BY id DESC LIMIT ?`, values: [...values, limit] };
+}
+
+/** Without the second half, SQLite does not use the index, which has only what is not empty. */
+function fieldCondition(name: string, value: string): { condition: string; values: string[] } {
+  return { condition: name === 'ticket' && value !== '' ? "ticket = ? AND ticket <> ''" : `${name} = ?`, values: [value] };
 }
 
 /** By its name, with or without extension. */

@@ -18,6 +18,9 @@ import { Row, type JournalRow, type NewRow, type Settlement } from './row.ts';
 
 const TALLY = `SELECT count(*) AS runs, count(*) FILTER (WHERE outcome IS NULL) AS open,
   count(*) FILTER (WHERE outcome IS NOT NULL AND (outcome <> 'exited' OR code <> 0)) AS failed FROM runs WHERE id >= ? AND id < ?`;
+/** By token, also of an invocation that was the same event as an earlier one; the newest run of an event. An index for what is not empty is used only where that is said. */
+export const BY_TOKEN = 'SELECT * FROM runs WHERE token = :token OR id = (SELECT run FROM attachments WHERE token = :token)';
+export const LATEST = "SELECT * FROM runs WHERE identity = ? AND identity <> '' ORDER BY id DESC LIMIT 1";
 const TallyRow = z.object({ runs: z.number(), open: z.number(), failed: z.number() });
 export type Tally = z.output<typeof TallyRow>;
 
@@ -69,9 +72,9 @@ export class Journal {
     );
     this.#acknowledge = this.#db.prepare('UPDATE runs SET acknowledged = ? WHERE id = ? AND acknowledged IS NULL');
     this.#byId = this.#db.prepare('SELECT * FROM runs WHERE id = ?');
-    this.#byToken = this.#db.prepare('SELECT * FROM runs WHERE token = :token OR id = (SELECT run FROM attachments WHERE token = :token)');
+    this.#byToken = this.#db.prepare(BY_TOKEN);
     this.#attach = this.#db.prepare('INSERT INTO attachments (token, run, key, at) VALUES (?, ?, ?, ?)');
-    this.#latest = this.#db.prepare('SELECT * FROM runs WHERE identity = ? ORDER BY id DESC LIMIT 1');
+    this.#latest = this.#db.prepare(LATEST);
     this.#open = this.#db.prepare('SELECT * FROM runs WHERE outcome IS NULL ORDER BY id');
   }
 

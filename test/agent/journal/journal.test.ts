@@ -7,7 +7,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { after, afterEach, beforeEach, suite, test } from 'node:test';
 import { Audit } from '../../../agent/journal/audit.ts';
 import { nextLink } from '../../../agent/journal/chain.ts';
-import { Journal } from '../../../agent/journal/journal.ts';
+import { queryOf } from '../../../agent/journal/filter.ts';
+import { BY_TOKEN, Journal, LATEST } from '../../../agent/journal/journal.ts';
 import { lockState } from '../../../agent/journal/lock.ts';
 import { CHAINED, MIGRATIONS } from '../../../agent/journal/migrations.ts';
 import type { NewRow } from '../../../agent/journal/row.ts';
@@ -307,6 +308,25 @@ suite('the journal', () => {
       migrated.insert(row({ id: '2' }));
       migrated.close();
     }
+  });
+  test('finds the runs of a ticket, of a script, of a token and of an event by an index, however many there are', () => {
+    const database = new DatabaseSync(file, { readOnly: true });
+    const queries = [
+      queryOf({ ticket: '7', limit: 1 }),
+      queryOf({ script: 'a', limit: 1 }),
+      { sql: BY_TOKEN, values: [] },
+      { sql: LATEST, values: ['x'] },
+    ];
+    for (const { sql, values } of queries) {
+      const explained = database.prepare(`EXPLAIN QUERY PLAN ${sql}`);
+      const plan = sql.includes(':token') ? explained.all({ token: 't' }) : explained.all(...values);
+      assert.deepEqual(
+        plan.map(({ detail }) => String(detail)).filter((detail) => detail.startsWith('SCAN')),
+        [],
+        sql,
+      );
+    }
+    database.close();
   });
   test('of before manifests were in it goes on with its chain, which is what it was', () => {
     journal.close();
