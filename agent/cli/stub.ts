@@ -2,12 +2,16 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { LIMITS } from '../../protocol/constants.ts';
+import { Failure } from '../../protocol/failures.ts';
+import { openCatalog } from '../catalog/catalog.ts';
+import { stemOf } from '../catalog/names.ts';
 import type { Address } from '../config/address.ts';
 import type { Config } from '../config/config.ts';
 import { loadKeys } from '../config/keys.ts';
 import { formatProblem } from '../config/yaml-file.ts';
 import { runTool } from '../process/execute.ts';
-import { UsageError } from './terminal.ts';
+import { nearest } from './nearest.ts';
+import { UsageError, printable } from './terminal.ts';
 
 const TEMPLATE = fileURLToPath(new URL('../../mediator/mediator.sh', import.meta.url));
 const SETTINGS = /(?<=^# >>> settings\n).*?(?=^# <<< settings$)/ms;
@@ -27,6 +31,27 @@ export interface StubOptions {
 
 export async function stub(config: Config, options: StubOptions): Promise<void> {
   process.stdout.write(await stubText(config, options));
+  const missing = options.script === undefined ? undefined : missingScript(config, options.script);
+  if (missing !== undefined) process.stderr.write(`mediator-agent: the stub was printed, but ${printable(missing)}\n`);
+}
+
+/** Why nothing answers to a name now; undefined if something does, or it is not known here. It may come later: scripts need no restart. */
+function missingScript({ upstream, ...config }: Config, name: string): string | undefined {
+  if (upstream !== undefined) return undefined;
+  try {
+    const catalog = openCatalog(config);
+    const known = catalog.names();
+    try {
+      catalog.find(name);
+      return undefined;
+    } catch (error) {
+      const { code, message } = Failure.from(error);
+      const meant = code === 'no-such-script' ? nearest(name, [...known.map(stemOf), ...known]) : undefined;
+      return `${message}${meant === undefined ? '' : `; did you mean ${meant}?`}`;
+    }
+  } catch {
+    return undefined; // no such folder, or not for our eyes: the stub is as good
+  }
 }
 
 /** The whole file. @throws UsageError if the options contradict each other, or agent.yaml does not say where to connect, and with which key */

@@ -374,6 +374,26 @@ suite('stub', () => {
     writeFileSync(file, stdout);
     assert.deepEqual(await runCommand('/bin/bash', ['-n', file]), { code: 0, stdout: '', stderr: '' });
   });
+  test('is printed for a script that is not there, with a warning that names what may have been meant', async () => {
+    agent.script('close-ticket.sh', 'echo\n');
+    agent.script('sub/Report.py', 'print()\n');
+    for (const [name, hint] of [
+      ['close-tiket', /no script answers to "close-tiket"; .*; did you mean close-ticket\?$/],
+      ['close-ticket.py', /; did you mean close-ticket\.sh\?$/],
+      ['sub/report', /; did you mean sub\/Report\?$/],
+      ['something-else', /no script answers to "something-else"; [^?]*$/],
+      ['../x', /./],
+    ] as const) {
+      const { code, stdout, stderr } = await agent.command(['stub'], ['--script', name]);
+      assert.equal(code, 0);
+      assert.ok(stdout.includes(`BAKED_SCRIPT='${name}'`));
+      assert.match(stderr.trimEnd(), hint);
+      assert.match(stderr, /^mediator-agent: the stub was printed, but [^\n]*\n$/);
+    }
+    for (const name of ['close-ticket', 'close-ticket.sh', 'sub/Report'])
+      assert.equal((await agent.command(['stub'], ['--script', name])).stderr, '');
+    assert.equal((await agent.command(['stub'])).stderr, '');
+  });
   test('refuses a key that does not exist, contradictions, and a port that nobody knows', async () => {
     isRefusal(await agent.command(['stub'], ['--key', 'nobody']), 64);
     isRefusal(await agent.command(['stub'], ['--fail-open', '--fail-closed']), 64);
