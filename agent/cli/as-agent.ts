@@ -1,5 +1,5 @@
 /** Root may read everything. What the agent's user may not is found as that user. */
-import { statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import type { Config } from '../config/config.ts';
 import { runTool } from '../process/execute.ts';
 
@@ -18,6 +18,24 @@ export async function asAgent<T>({ state }: Config, work: () => Promise<T>): Pro
     seteuid(0);
     setegid(own.group);
     setgroups(own.groups);
+  }
+}
+
+/** Who we are not to look as, and may not look ourselves: undefined if we are root, the agent's user, or may look all the same. */
+export function strangerTo({ scripts, state }: Config): string | undefined {
+  const own = process.geteuid?.();
+  try {
+    if (own === 0 || statSync(state, { throwIfNoEntry: false })?.uid === own) return undefined;
+  } catch {
+    // it is in a folder that we may not enter
+  }
+  try {
+    readdirSync(scripts);
+    statSync(`${scripts}/.`);
+    return undefined;
+  } catch (error) {
+    const denied = error instanceof Error && 'code' in error && error.code === 'EACCES';
+    return denied ? `${scripts} may not be read by this user; use sudo, or the user of the agent` : undefined;
   }
 }
 

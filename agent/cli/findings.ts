@@ -22,7 +22,7 @@ export function faulty(problem: Problem): Finding {
 }
 /** For what was thrown while something was looked at. */
 export function failed(about: string, error: unknown): Finding {
-  const { message } = Failure.from(error);
+  const message = typeof error === 'string' ? error : Failure.from(error).message;
   return fail(about, message.startsWith(`${about} `) ? message.slice(about.length + 1) : message);
 }
 

@@ -8,7 +8,7 @@ import type { Config } from '../config/config.ts';
 import { unenforceable } from '../process/groups.ts';
 import { readTasks } from '../tasks/folder.ts';
 import type { Task } from '../tasks/task.ts';
-import { asAgent } from './as-agent.ts';
+import { asAgent, strangerTo } from './as-agent.ts';
 import { fail, failed, ok, warn, type Finding } from './findings.ts';
 
 /** Empty if the places of the runner are there, or can be made. */
@@ -27,6 +27,8 @@ function isFolder(name: string): boolean {
 
 /** Every script and every task as the agent finds it, whether or not something is wrong. */
 export function inspectScripts(config: Config): Promise<Finding[]> {
+  const stranger = strangerTo(config);
+  if (stranger !== undefined) return Promise.resolve([failed(config.scripts, stranger)]);
   const findings = inspectApprovers(config);
   return asAgent(config, async () => {
     const catalog = openCatalog(config);

@@ -7,6 +7,7 @@ import { openCatalog, type Catalog, type Script } from '../catalog/catalog.ts';
 import type { Config } from '../config/config.ts';
 import { callRunner } from '../wire/runner-api.ts';
 import { manifestFacts } from './manifest-facts.ts';
+import { strangerTo } from './as-agent.ts';
 import { UsageError, formatTable, printFacts, printJsonLines, printable } from './terminal.ts';
 
 const Listed = z.object({
@@ -80,6 +81,8 @@ export interface ApproveOptions {
 export async function approveScripts(config: Config, names: string[], { all, sha256, json }: ApproveOptions): Promise<number> {
   if ((all === true) === names.length > 0) throw new UsageError('name the scripts to approve, or give --all');
   if (sha256 !== undefined && names.length !== 1) throw new UsageError('--sha256 is for one script');
+  const stranger = strangerTo(config);
+  if (stranger !== undefined) throw new UsageError(stranger);
   const catalog = openCatalog(config);
   const { scripts, broken } = all === true ? await allOf(catalog) : { scripts: await namedOf(catalog, names), broken: 0 };
   const [only] = scripts;

@@ -38,7 +38,7 @@ function claim(draft: string, { busy, hint }: Pick<Replacement, 'busy' | 'hint'>
     const reason =
       cause instanceof Error && 'code' in cause && cause.code === 'EEXIST'
         ? `another command ${busy} at this moment; if none does, one was interrupted: remove that file`
-        : [Failure.from(cause).message, hint].filter(Boolean).join('; ');
+        : [Failure.from(cause).message.replace(`${draft} `, ''), hint].filter(Boolean).join('; ');
     throw new Failure('internal', `${draft}: ${reason}`, { cause });
   }
 }

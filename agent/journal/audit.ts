@@ -1,5 +1,5 @@
 /** The journal as somebody reads it who does not trust it: another process, beside a running agent or without one, that only reads. */
-import { existsSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
 import { Failure } from '../../protocol/failures.ts';
@@ -22,7 +22,9 @@ export class Audit {
 
   /** @throws Failure if there is no journal, or one of another version */
   constructor(file: string) {
-    if (!existsSync(file)) throw new Failure('internal', `there is no journal at ${file}; "mediator-agent serve" makes one`);
+    if (statSync(file, { throwIfNoEntry: false }) === undefined)
+      throw new Failure('internal', `there is no journal at ${file}; "mediator-agent serve" makes one`);
+    accessSync(file, constants.R_OK); // SQLite would not say why
     this.#db = new DatabaseSync(file, { readOnly: true });
     this.#db.exec('PRAGMA busy_timeout = 5000');
     const version = versionOf(this.#db);

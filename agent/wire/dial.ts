@@ -77,5 +77,9 @@ export function dialLink(socketPath: string): Promise<Link> {
 }
 
 export function away(socketPath: string, cause?: unknown): Failure {
-  return new Failure('runner-away', `nothing answers at ${socketPath}; is the agent running?`, { cause });
+  const denied = cause instanceof Error && 'code' in cause && cause.code === 'EACCES';
+  const message = denied
+    ? `${socketPath} may not be opened by this user; use sudo, or the user of the agent`
+    : `nothing answers at ${socketPath}; is the agent running?`;
+  return new Failure('runner-away', message, { cause });
 }

@@ -2,6 +2,7 @@
 import { request } from 'node:http';
 import { z } from 'zod';
 import { FAILURE_CODES, Failure } from '../../protocol/failures.ts';
+import { away } from './dial.ts';
 
 const ErrorBody = z.object({ error: z.object({ code: z.enum(FAILURE_CODES), message: z.string() }) });
 
@@ -28,10 +29,7 @@ export function exchange(socketPath: string, method: string, path: string): Prom
       response.on('error', reject);
     });
     call.on('timeout', () => call.destroy(new Error('no answer within 30 s')));
-    call.on('error', (cause: NodeJS.ErrnoException) => {
-      const hint = cause.code === 'EACCES' ? 'you may not open it; use sudo, or the user of the agent' : 'is the agent running?';
-      reject(new Failure('runner-away', `nothing answers at ${socketPath}; ${hint}`, { cause }));
-    });
+    call.on('error', (cause) => reject(away(socketPath, cause)));
     call.end();
   });
 }

@@ -1,7 +1,6 @@
 /** The state folder: who may read it, whether there is room, whether the journal is whole. */
 import { existsSync, statSync, statfsSync, type StatsFs } from 'node:fs';
 import path from 'node:path';
-import { Failure } from '../../../protocol/failures.ts';
 import type { Config } from '../../config/config.ts';
 import { Audit } from '../../journal/audit.ts';
 import { fail, failed, ok, warn, type Finding } from '../findings.ts';
@@ -14,8 +13,7 @@ export function examineState(config: Config): Finding[] {
     if (!existsSync(state)) return [warn(state, 'does not exist yet; the runner makes it at its first start')];
     return [...examineFolders(config), examineRoom(config), examineJournal(path.join(state, 'journal.db'))];
   } catch (error) {
-    const { message } = Failure.from(error);
-    return [fail(state, `${message}; run doctor by sudo, or as the user of the agent`)];
+    return [failed(state, error)];
   }
 }
 
@@ -44,7 +42,8 @@ function examineRoom({ state, limits }: Config): Finding {
 
 /** SQLite's own look at the structure. Whether every row and file is as it was written, `runs verify` says, and takes its time. */
 function examineJournal(file: string): Finding {
-  if (!existsSync(file)) return warn(file, 'does not exist yet; the runner makes it at its first start');
+  if (statSync(file, { throwIfNoEntry: false }) === undefined)
+    return warn(file, 'does not exist yet; the runner makes it at its first start');
   try {
     const audit = new Audit(file);
     try {

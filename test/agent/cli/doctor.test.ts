@@ -19,7 +19,7 @@ import { after, before, suite, test } from 'node:test';
 import { z } from 'zod';
 import { freePort } from '../../e2e/ports.ts';
 import { prepareAgent, startAgent, type AgentOptions, type TestAgent } from '../../helpers/agent.ts';
-import { MAIN, mediatorAgent } from '../../helpers/command.ts';
+import { MAIN, mediatorAgent, runCommand } from '../../helpers/command.ts';
 
 /** A user who has nothing of root's. */
 const NOBODY = 65_534;
@@ -236,4 +236,38 @@ suite('doctor and check by root', { skip: process.getuid?.() !== 0 && 'needs roo
     const { code, stdout } = await said();
     assert.equal(code, 0, stdout);
   });
+});
+
+suite('by a user who is neither root nor the agent', { skip: process.getuid?.() !== 0 && 'needs root' }, () => {
+  let agent: TestAgent;
+  before(async () => {
+    agent = await startAgent();
+    agent.script('hello.sh', 'echo hello\n');
+    for (const folder of [path.dirname(agent.dir), agent.dir]) chmodSync(folder, 0o755);
+    for (const folder of [agent.scripts, agent.state]) chmodSync(folder, 0o700);
+    chmodSync(agent.config, 0o644);
+  });
+  after(() => agent.close());
+
+  for (const [words, args, files] of [
+    [['keys', 'list'], [], ['keys.yaml']],
+    [['keys', 'create', 'x'], [], ['keys.yaml.new']],
+    [['scripts', 'list'], [], ['state/runner.sock']],
+    [['scripts', 'approve'], ['--all'], ['scripts']],
+    [['scripts', 'approve'], ['hello'], ['scripts']],
+    [['runs', 'list'], [], ['state/runner.sock']],
+    [['runs', 'verify'], [], ['state/journal.db']],
+    [['run'], ['hello'], ['state/runner.sock']],
+    [['check'], [], ['keys.yaml', 'scripts']],
+    [['doctor'], [], ['keys.yaml', 'scripts', 'state/journal.db', 'state/runner.sock']],
+  ] as const) {
+    test(`${[...words, ...args].join(' ')} says what may not be used, and to use sudo`, async () => {
+      const as = ['--reuid=65533', '--regid=65533', '--clear-groups', process.execPath, MAIN];
+      const { code, stdout, stderr } = await runCommand('setpriv', [...as, ...words, '--config', agent.config, ...args]);
+      assert.notEqual(code, 0);
+      const said = stdout + stderr;
+      for (const file of files) assert.match(said, new RegExp(`${file}:? .*use sudo, or the user of the agent$`, 'm'));
+      assert.doesNotMatch(said, /chmod|there is no journal|does not exist|no script answers|nothing answers|is the agent running/);
+    });
+  }
 });
