@@ -707,7 +707,14 @@ tcp_explain() {
   IFS= read -r -t "$CONNECT_TIMEOUT" -u "$WIRE_IN" said 2>&- || :
   wire_close
   said=${said##*: }
+  [[ $said != *'ervice not known'* && $said != *'name resolution'* && $said != *'ddress associated'* ]] || name_unknown || return
   fail 69 "cannot connect to $URL_HOST:$URL_PORT: ${said:-no answer}; check that the agent is up and that address and port are right"
+}
+
+# The problem that nobody here knows the name of the agent, or of the proxy.
+name_unknown() {
+  [[ -z $PROXY ]] || fail 69 "cannot connect to $URL_HOST:$URL_PORT by the proxy $PROXY: the name of the HTTP proxy is not found; check https_proxy" || return
+  fail 69 "cannot connect to $URL_HOST:$URL_PORT: name not found; correct the name in the URL, tell this pod the name (DNS, hostAliases), or use an address that is in the agent's certificate"
 }
 
 tcp_complain() {
@@ -1369,6 +1376,7 @@ tls_problem() {
     client) tls_unwanted "$at" ;;
     handshake:*) said=${1#*:} && fail 69 "TLS handshake with $at failed: ${said%%:*}; check that this port speaks TLS 1.2 or newer" ;;
     options) fail 78 'this openssl is too old; the stub needs 1.1.0 or newer, and 3.0 for a proxy with a password' ;;
+    'name not found') name_unknown ;;
     ?*) fail 69 "cannot connect to $at: $1; check that the agent is up and that address and port are right" ;;
     *) fail 69 "$at closed the connection before it answered; check that an agent listens there" ;;
   esac
@@ -1391,8 +1399,7 @@ curl_explain() {
   WIRE_PID=''
   wire_close
   case $status in
-    5) fail 69 "cannot connect to $at: the name of the HTTP proxy is not found; check https_proxy" || return ;;
-    6) fail 69 "cannot connect to $at: name not found; check the host name in the URL" || return ;;
+    5 | 6) name_unknown || return ;;
     7) fail 69 "cannot connect to $at: connection refused, or no route; check that the agent is up and that address and port are right" || return ;;
     28) fail 69 "no answer from $at within $CONNECT_TIMEOUT s; check address, port and firewall" || return ;;
   esac

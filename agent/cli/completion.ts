@@ -62,12 +62,12 @@ _mediator_agent() {
   [[ -z $option ]] || value=$(_mediator_agent_value "$command" "$option")
   [[ -n $value || $cur == -* ]] || value=$(_mediator_agent_value "$command" '<>')
   case $value in
-    :file) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-    :folder) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
+    :file) _mediator_agent_offer "$cur" < <(compgen -f -- "$cur") ;;
+    :folder) _mediator_agent_offer "$cur" < <(compgen -d -- "$cur") ;;
     :*) _mediator_agent_offer "$cur" < <(_mediator_agent_listed "\${value% *}" "\${value#* }") ;;
     -) ;;
-    ?*) mapfile -t COMPREPLY < <(compgen -W "$value" -- "$cur") ;;
-    *) mapfile -t COMPREPLY < <(compgen -W "$(_mediator_agent_words "$command")" -- "$cur") ;;
+    ?*) _mediator_agent_offer "$cur" < <(compgen -W "$value" -- "$cur") ;;
+    *) _mediator_agent_offer "$cur" < <(compgen -W "$(_mediator_agent_words "$command")" -- "$cur") ;;
   esac
 }
 

@@ -11,9 +11,9 @@ mediator-agent init --dir try --name 127.0.0.1 --listen 127.0.0.1:8443`,
   check: `mediator-agent check && sudo systemctl reload mediator-runner mediator-front`,
   doctor: `sudo mediator-agent doctor
 mediator-agent doctor --json | grep -v '"state":"ok"'`,
-  stub: `mediator-agent stub --host securechange --script close-ticket > close-ticket.sh
-mediator-agent stub --host checkpoint --script check-session-name --fail-closed > check-session-name.sh
-mediator-agent stub --url 'wss://a.example.com:8443 wss://b.example.com:8443' --key close-pod > mediator.sh`,
+  stub: `mediator-agent stub --host securechange --script close-ticket --output close-ticket.sh
+mediator-agent stub --host checkpoint --script check-session-name --fail-closed --output check-session-name.sh
+mediator-agent stub --url 'wss://a.example.com:8443 wss://b.example.com:8443' --key close-pod --output mediator.sh`,
   run: `SCW_EVENT=CLOSE mediator-agent run --host securechange close-ticket < ticket.xml
 mediator-agent run hello 'first argument'`,
   'scripts list': `mediator-agent scripts list`,

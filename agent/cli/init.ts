@@ -90,6 +90,6 @@ function nextSteps(root: string, admin: string): string {
 
 Next:
   mediator-agent serve --config ${config}
-  mediator-agent stub --config ${config} > mediator.sh
+  mediator-agent stub --config ${config} --output mediator.sh
 `;
 }

@@ -32,7 +32,7 @@ export function createKeyFor(config: Config, id: string, options: CreateOptions)
   const { showSecret, expires, description, scripts, networks, hosts, events } = options;
   const fields = { description, scripts, networks, hosts, events, expires: expires === undefined ? undefined : momentOf(expires) };
   const secret = mendable(() => createKey(config.keys, id, fields));
-  const said = `key ${id} was made; its stub: mediator-agent stub --key ${id} > mediator.sh`;
+  const said = `key ${id} was made; its stub: mediator-agent stub --key ${id} --output mediator.sh`;
   return conclude(config, { id, change: 'created', ...(showSecret === true ? { secret } : {}) }, said, options);
 }
 
@@ -41,7 +41,7 @@ export function rotateKeyOf(config: Config, id: string, options: RotateOptions):
   const secret = mendable(() => rotateKey(config.keys, id, until));
   const previous_until = new Date(until).toISOString();
   const said = `key ${id} has a new secret; stubs with the old one work until ${previous_until}
-now: mediator-agent stub --key ${id} > mediator.sh, and push it in place of the old one
+now: mediator-agent stub --key ${id} --output mediator.sh, and push it in place of the old one
 "mediator-agent keys list" shows when the old secret was used last; keys revoke ${id} --previous ends it early`;
   const change = { id, change: 'rotated', previous_until, ...(options.showSecret === true ? { secret } : {}) };
   return conclude(config, change, said, options);

@@ -46,7 +46,7 @@ function changing(command: Command): Command {
 const EXAMPLES = `
 A key for one script, from one network, for a year:
   mediator-agent keys create close-pod --scripts close-ticket --networks 10.244.0.0/16 --expires 365d
-  mediator-agent stub --key close-pod --script close-ticket --host securechange > close-ticket.sh
+  mediator-agent stub --key close-pod --script close-ticket --host securechange --output close-ticket.sh
 
 A new secret at noon, without a call that fails:
   mediator-agent keys rotate close-pod      # then make and push the new stub; the old one works meanwhile

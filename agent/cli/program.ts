@@ -52,7 +52,8 @@ export function createProgram(): Command {
     async ({ config, ...options }: WithConfig & { json?: boolean }) => exit(await doctor(config, options)),
   );
 
-  configured(program.command('stub').description('print a ready stub: redirect it into a file and push that into the pod'))
+  configured(program.command('stub').description('make a ready stub: the file to push into the pod. It is a secret'))
+    .option('--output <file>', 'write it there, readable for you alone (default: print it)')
     .option(
       '--url <url>',
       'where the stub connects; several, separated by spaces, are tried in order (default: the first name and address in agent.yaml)',

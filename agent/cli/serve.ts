@@ -3,7 +3,7 @@ import { Failure } from '../../protocol/failures.ts';
 import type { Config } from '../config/config.ts';
 import { startFront } from '../front/main.ts';
 import { startPart, type Part } from '../process/execute.ts';
-import { notify, startWatchdog } from '../process/service-manager.ts';
+import { notify, notifyReload, startWatchdog } from '../process/service-manager.ts';
 import { startRunner, type RunningPart } from '../runner/main.ts';
 import { LAST_PATIENCE } from '../runner/runner.ts';
 import { UsageError } from './terminal.ts';
@@ -88,11 +88,11 @@ async function servePart(start: () => Promise<StartedPart>, patience?: () => num
 function reload(part: StartedPart): void {
   try {
     part.reload();
-    notify(`STATUS=${part.line}`);
+    notifyReload(part.line);
   } catch (error) {
     const reason = Failure.from(error).message;
     part.log.error({ reason }, 'reload failed; the settings stay as they were');
-    notify(`STATUS=${part.line}; reload failed, the settings stay as they were: ${reason}`);
+    notifyReload(part.line, reason);
   }
 }
 

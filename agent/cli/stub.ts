@@ -8,6 +8,7 @@ import { stemOf } from '../catalog/names.ts';
 import type { Address } from '../config/address.ts';
 import type { Config } from '../config/config.ts';
 import { loadKeys } from '../config/keys.ts';
+import { replaceFile } from '../config/replace-file.ts';
 import { formatProblem } from '../config/yaml-file.ts';
 import { runTool } from '../process/execute.ts';
 import { nearest } from './nearest.ts';
@@ -27,12 +28,15 @@ export interface StubOptions {
   plaintext?: boolean;
   failOpen?: boolean;
   failClosed?: boolean;
+  output?: string;
 }
 
-export async function stub(config: Config, options: StubOptions): Promise<void> {
-  process.stdout.write(await stubText(config, options));
+export async function stub(config: Config, { output, ...options }: StubOptions): Promise<void> {
+  const text = await stubText(config, options);
+  if (output === undefined) process.stdout.write(text);
+  else replaceFile(output, { mode: 0o600, keepOwner: false, busy: 'makes this stub' }, () => text);
   const missing = options.script === undefined ? undefined : missingScript(config, options.script);
-  if (missing !== undefined) process.stderr.write(`mediator-agent: the stub was printed, but ${printable(missing)}\n`);
+  if (missing !== undefined) process.stderr.write(`mediator-agent: the stub was made, but ${printable(missing)}\n`);
 }
 
 /** Why nothing answers to a name now; undefined if something does, or it is not known here. It may come later: scripts need no restart. */

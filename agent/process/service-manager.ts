@@ -2,7 +2,7 @@
  * Words to systemd (sd_notify(3)). Node has no Unix datagram sockets: systemd/notifying passes on what is written to a pipe, which it has made for us
  * or which has a name. Without it, nobody asked, and nothing is said.
  */
-import { constants, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
 
 /** Pings for each interval that systemd waits for one. */
 const PINGS = 3;
@@ -27,6 +27,20 @@ export function notify(...assignments: string[]): boolean {
 function openPipe(): number {
   const { MEDIATOR_NOTIFY_FD: fd, MEDIATOR_NOTIFY_FIFO: fifo } = process.env;
   return fifo === undefined ? Number(fd) : openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);
+}
+
+/** How a reload has ended: as the status, and to systemd/reload, which waits for `reloaded` or the reason. After a HUP that came from elsewhere, nobody does. */
+export function notifyReload(status: string, refused?: string): void {
+  notify(`STATUS=${status}${refused === undefined ? '' : `; reload failed, the settings stay as they were: ${refused}`}`);
+  const { MEDIATOR_RELOAD_FIFO: fifo } = process.env;
+  if (fifo === undefined) return;
+  try {
+    const pipe = openSync(fifo, constants.O_WRONLY | constants.O_NONBLOCK);
+    writeSync(pipe, `${(refused ?? 'reloaded').replaceAll('\n', ' ')}\n`);
+    closeSync(pipe);
+  } catch {
+    // Nobody waits.
+  }
 }
 
 /** Says that we live, for as long as our event loop turns. */

@@ -58,6 +58,24 @@ suite('an agent that reloads', () => {
     stub = await makeStub(agent);
   });
 
+  test('shows the next certificate to stubs that were made when it stood behind the present one, and they go on', async () => {
+    const folder = path.join(agent.dir, 'next');
+    const made = await mediatorAgent(['init', '--dir', folder, '--name', 'localhost', '--name', '127.0.0.1']);
+    assert.equal(made.code, 0, made.stderr);
+    const certificate = path.join(agent.dir, 'tls/cert.pem');
+    const next = path.join(folder, 'tls/cert.pem');
+    writeFileSync(certificate, readFileSync(certificate, 'utf8') + readFileSync(next, 'utf8'));
+    assert.deepEqual(await agent.reload(), ['reloaded', 'reloaded']);
+    const prepared = await makeStub(agent, { name: 'prepared/mediator.sh' });
+    assertCalled(await prepared.call(['hello']), { stdout: 'hello \n' });
+    for (const file of ['tls/cert.pem', 'tls/key.pem']) copyFileSync(path.join(folder, file), path.join(agent.dir, file));
+    assert.deepEqual(await agent.reload(), ['reloaded', 'reloaded']);
+    for (const MEDIATOR_TRANSPORT of ['openssl', 'curl'])
+      assertCalled(await prepared.call(['hello'], { env: { MEDIATOR_TRANSPORT } }), { stdout: 'hello \n' });
+    assertRefused(await stub.call(['hello']), 77);
+    stub = prepared;
+  });
+
   test('answers to a new name, and passes on a new variable', async () => {
     agent.configure({ names: ['localhost', '127.0.0.1', 'agent.invalid'], environment: ['SCW_*', 'OTHER'] });
     assert.deepEqual(await agent.reload(), ['reloaded', 'reloaded']);

@@ -20,13 +20,13 @@ main() {
 
   say 'SecureChange: a ticket is closed. The stub gets the ticket XML on stdin, the script is Python, out here.'
   cp "$PAYLOADS/securechange/close.xml" ticket.xml
-  run "mediator-agent stub --config mediator/agent.yaml --url $url --host securechange --script notify-on-close > notify-on-close.sh"
+  run "mediator-agent stub --config mediator/agent.yaml --url $url --host securechange --script notify-on-close --output notify-on-close.sh"
   run 'SCW_EVENT=CLOSE bash notify-on-close.sh < ticket.xml'
   expect 0
 
   say 'Check Point: a session named "quick fix" is about to be published. The stub gets Base64 JSON as its argument, and prints a verdict.'
   cp "$PAYLOADS/checkpoint/before-publish.json" session.json
-  run "mediator-agent stub --config mediator/agent.yaml --url $url --host checkpoint --script check-session-name --fail-closed > check-session-name.sh"
+  run "mediator-agent stub --config mediator/agent.yaml --url $url --host checkpoint --script check-session-name --fail-closed --output check-session-name.sh"
   # shellcheck disable=SC2016 # printed as it stands, expanded when it runs
   run 'bash check-session-name.sh "$(base64 -w 0 session.json)" | tee verdict.json'
   expect 0

@@ -101,7 +101,7 @@ calls_without() {
   refused() {
     https_proxy=http://127.0.0.1:$CLOSED_PORT fails 69 'mediator: *cannot connect to localhost:* proxy *407*'
     https_proxy=http://127.0.0.1:1 fails 69 'mediator: cannot connect to localhost:* by the proxy 127.0.0.1:1: connection refused*'
-    https_proxy=http://no-such-name.invalid:1 fails 69 'mediator: cannot connect to localhost:*'
+    https_proxy=http://no-such-name.invalid:1 fails 69 'mediator: cannot connect to localhost:* by the proxy no-such-name.invalid:1: the name of the HTTP proxy *'
     MEDIATOR_URL=wss://127.0.0.1:1 https_proxy=http://127.0.0.1:$OPEN_PORT fails 69 'mediator: cannot connect to 127.0.0.1:1 by the proxy *502*'
   }
   each refused

@@ -189,7 +189,7 @@ pin() {
     MEDIATOR_URL=wss://127.0.0.1:1 run --separate-stderr bash "$STUB" </dev/null
     fails 69 'mediator: cannot connect to 127.0.0.1:1: connection refused*; *'
     MEDIATOR_URL=wss://no-such-name.invalid:1 run --separate-stderr bash "$STUB" </dev/null
-    fails 69 'mediator: cannot connect to no-such-name.invalid:1: *'
+    fails 69 'mediator: cannot connect to no-such-name.invalid:1: name not found; *hostAliases*address*'
   }
   each nobody
 }

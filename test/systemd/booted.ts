@@ -71,6 +71,12 @@ suite('install.sh', () => {
     assert.match(await show('mediator-front', 'StatusText'), /^wss:\/\/127\.0\.0\.1:8443( |$)/);
     assert.equal(await must('systemctl is-enabled mediator-front mediator-runner'), 'enabled\nenabled');
     assert.match(await must('mediator-agent check | head -n 1'), /^ok {4}/);
+    for (const said of [
+      /^ {2}scripts +\/etc\/mediator\/scripts: /m,
+      /^ {2}web page +http:\/\/127\.0\.0\.1:9443\/?; .*: sudo cat \/etc\/mediator\/admin-token$/m,
+      /^ {2}sudo mediator-agent stub .* --output /m,
+    ])
+      assert.match(stdout, said);
   });
 
   test('is found healthy by doctor, which knows the units', async () => {
@@ -220,11 +226,11 @@ suite('a reload', () => {
     await until('the new certificate is shown', async () => (await new Call(stub, 13).end()).code === 0, PATIENCE);
   });
 
-  test('with broken keys keeps the old ones, and says so in the log and the status', async () => {
+  test('with broken keys fails, keeps the old ones, and says so in the log and the status', async () => {
     const stub = await stubFor('close-ticket');
     const keys = read('/etc/mediator/keys.yaml');
     writeFileSync('/etc/mediator/keys.yaml', 'keys:\n  - id: stub-2\n');
-    await must('systemctl reload mediator-front');
+    assert.equal((await sh('systemctl reload mediator-front')).code, 1);
     const status = await until('the status says so', async () => {
       const text = await show('mediator-front', 'StatusText');
       return text.includes('reload failed') ? text : undefined;
@@ -235,6 +241,32 @@ suite('a reload', () => {
     writeFileSync('/etc/mediator/keys.yaml', keys);
     await must('systemctl reload mediator-front');
     await until('the status is well again', async () => !(await show('mediator-front', 'StatusText')).includes('reload failed'));
+  });
+
+  for (const unit of UNITS) {
+    test(`of ${unit} fails with a broken agent.yaml, says why, and the same process serves on`, async () => {
+      const stub = await stubFor('close-ticket');
+      const pid = await pidOf(unit);
+      const config = read('/etc/mediator/agent.yaml');
+      writeFileSync('/etc/mediator/agent.yaml', `${config}colour: blue\n`);
+      assert.equal((await sh(`systemctl reload ${unit}`)).code, 1);
+      await until('the log says why', async () => (await journal(unit, '^nothing was reloaded, .*agent.yaml:[0-9]+: colour')).length > 0);
+      assert.equal((await new Call(stub, 15).end()).code, 0);
+      writeFileSync('/etc/mediator/agent.yaml', config);
+      await must(`systemctl reload ${unit}`);
+      assert.equal(await pidOf(unit), pid);
+    });
+  }
+
+  test('without a file that only root can read fails, and changes nothing', async (context) => {
+    const stub = await stubFor('close-ticket');
+    await must('mv /etc/mediator/tls/key.pem /root/key.pem');
+    const reloaded = await sh('systemctl reload mediator-front');
+    await must('mv /root/key.pem /etc/mediator/tls/key.pem');
+    context.diagnostic(await must('journalctl --unit=mediator-front --quiet --no-pager --output=cat --lines=8'));
+    assert.equal(reloaded.code, 1);
+    assert.equal((await new Call(stub, 16).end()).code, 0);
+    await must('systemctl reload mediator-front');
   });
 });
 
@@ -289,7 +321,7 @@ suite('nothing is lost', () => {
     await underLoad(140, async () => {
       const { code, stdout, stderr } = await sh('/root/newer/install.sh');
       assert.equal(code, 0, stdout + stderr);
-      assert.match(stdout, /restart mediator-runner\.service\n.*restart mediator-front\.service/);
+      assert.match(stdout, /restart mediator-runner\.service; it lets runs finish, for 30s at most .*\n.*restart mediator-front\.service/);
     });
     assert.equal(await must('mediator-agent --version'), '99.0.0');
     assert.deepEqual(readdirSync('/opt/mediator-agent').sort(), ['99.0.0', 'current']);

@@ -388,7 +388,7 @@ suite('stub', () => {
       assert.equal(code, 0);
       assert.ok(stdout.includes(`BAKED_SCRIPT='${name}'`));
       assert.match(stderr.trimEnd(), hint);
-      assert.match(stderr, /^mediator-agent: the stub was printed, but [^\n]*\n$/);
+      assert.match(stderr, /^mediator-agent: the stub was made, but [^\n]*\n$/);
     }
     for (const name of ['close-ticket', 'close-ticket.sh', 'sub/Report'])
       assert.equal((await agent.command(['stub'], ['--script', name])).stderr, '');
@@ -401,6 +401,14 @@ suite('stub', () => {
     isRefusal(await agent.command(['stub']), 64);
     isRefusal(await agent.command(['stub'], ['--plaintext']), 64);
     assert.equal((await agent.command(['stub'], ['--url', 'wss://agent.example'])).code, 0);
+  });
+  test('is written to a file for its owner alone, also where there was one for all', async () => {
+    const file = path.join(agent.dir, 'written.sh');
+    writeFileSync(file, 'of yesterday', { mode: 0o644 });
+    const { code, stdout } = await agent.command(['stub'], ['--url', 'wss://a', '--output', file]);
+    assert.deepEqual({ code, stdout }, { code: 0, stdout: '' });
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+    assert.match(readFileSync(file, 'utf8'), /^BAKED_URL='wss:\/\/a'$/m);
   });
   test('refuses a timeout and a URL that no stub could use', async () => {
     for (const args of [
