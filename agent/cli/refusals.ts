@@ -1,6 +1,7 @@
 /** `runs refused`, and what `runs list` says of it where it finds nothing. */
 import { z } from 'zod';
 import type { Config } from '../config/config.ts';
+import { Refusal } from '../journal/refusals.ts';
 import { callRunner } from '../wire/runner-api.ts';
 import { runQuery, type ListOptions } from './run-query.ts';
 import { formatTable, printJsonLines } from './terminal.ts';
@@ -10,21 +11,8 @@ const LATELY = '24h';
 /** More are not counted. */
 const COUNTED = 1000;
 
-const Refused = z.object({
-  refused: z.array(
-    z.object({
-      at: z.string(),
-      key: z.string(),
-      address: z.string(),
-      script: z.string(),
-      host: z.string(),
-      event: z.string(),
-      ticket: z.string(),
-      code: z.string(),
-      reason: z.string(),
-    }),
-  ),
-});
+/** Times as people read them. */
+const Refused = z.object({ refused: z.array(Refusal.extend({ at: z.string() })) });
 
 export type RefusedOptions = Omit<ListOptions, 'outcome'> & { code?: string };
 

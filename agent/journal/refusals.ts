@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { scriptCondition } from './filter.ts';
 
 /** Empty where it was not known yet. */
-const Refusal = z.object({
+export const Refusal = z.object({
   /** Milliseconds since the epoch. */
   at: z.number(),
   key: z.string(),
