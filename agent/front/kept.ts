@@ -39,6 +39,11 @@ export class KeptConnections {
     return connection;
   }
 
+  /** How many are ready. */
+  get size(): number {
+    return this.#ready.length;
+  }
+
   close(): void {
     clearTimeout(this.#refill);
     this.#remote = undefined;

@@ -43,6 +43,7 @@ export async function startFront(config: Config): Promise<Front> {
     limit: config.limits.connections,
     certificateEnds: certificate.ends,
     keys: gate.keys.length,
+    ready: upstream.ready(),
   }));
   const lobby = new Lobby(config.limits, log, () => {
     metrics.dropped();

@@ -13,6 +13,8 @@ export interface FrontGauges {
   /** How long the certificate that is served is valid, in milliseconds since the epoch; undefined without TLS. */
   certificateEnds: number | undefined;
   keys: number;
+  /** Of a sidecar: connections to its agent that are ready for calls to come. */
+  ready: number | undefined;
 }
 
 export class FrontMetrics {
@@ -32,6 +34,7 @@ export class FrontMetrics {
     );
     all.gauge('mediator_connections_limit', 'limits.connections in agent.yaml, which holds for all listeners together.', () => now().limit);
     all.gauge('mediator_keys', 'Keys in keys.yaml.', () => now().keys);
+    all.gauge('mediator_connections_ready', 'Connections of a sidecar to its agent that wait for a call each.', () => now().ready);
     all.gauge('mediator_certificate_not_after_seconds', 'When the certificate that is served ends, in seconds since the epoch.', () => {
       const ends = now().certificateEnds;
       return ends === undefined ? undefined : ends / 1000;

@@ -16,6 +16,8 @@ export interface Upstream {
   close: () => void;
   /** Whether we may say who calls. An agent elsewhere believes nobody, and takes all our calls for those of our own key. */
   trusting: boolean;
+  /** Connections of a sidecar that are ready, each for a call that is still to come. */
+  ready: () => number | undefined;
 }
 
 /** Asks `config` at every call, so that a reload counts. @throws Failure if a file that it names cannot be used */
@@ -33,6 +35,7 @@ export function createUpstream(config: Config): Upstream {
       runner.close();
     },
     trusting: config.upstream === undefined,
+    ready: () => (config.upstream === undefined ? undefined : kept.size),
   };
 }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import path from 'node:path';
-import { after, before, beforeEach, suite, test } from 'node:test';
+import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
 import { startAgent, type TestAgent } from '../helpers/agent.ts';
@@ -34,34 +34,33 @@ suite('the connections that a sidecar keeps', () => {
     sidecar = await new Sidecar(agent, name, { key: OTHER, url: `wss://127.0.0.1:${way.port}` }).start();
     stub = await sidecar.stub();
     assertCalled(await stub.call(['cat'], { stdin: 'first' }), { stdout: 'first' });
-    await until('connections are kept', () => way.opened === 1 + KEPT);
+    await until('connections are kept', async () => (await sidecar.kept()) === KEPT);
+    assert.equal(way.opened, 1 + KEPT);
   });
-  const leave = async (): Promise<void> => {
+  afterEach(async () => {
     await sidecar.stop();
     way.close();
-  };
+  });
 
   test('carry a call each, while no other way leads to the agent', async () => {
     way.close();
     const calls = Array.from({ length: KEPT }, (_, index) => stub.call(['cat'], { stdin: `call ${index}` }));
     for (const [index, called] of (await Promise.all(calls)).entries()) assertCalled(called, { stdout: `call ${index}` });
     assertRefused(await stub.call(['cat']), 75);
-    await leave();
   });
 
   test('are replaced by others once they are used', async () => {
     assertCalled(await stub.call(['cat'], { stdin: 'second' }), { stdout: 'second' });
     await until('one more is open', () => way.opened === 2 + KEPT);
-    await leave();
   });
 
   test('are not used once they have broken', async () => {
     way.cut();
-    await until('the agent has only strangers', () => way.alive === 0);
+    await until('the sidecar has noticed', async () => (await sidecar.kept()) === 0);
     const called = await stub.call(['cat'], { stdin: 'third' });
     assertCalled(called, { stdout: 'third' });
-    await until('others are kept', () => way.opened === 2 * (1 + KEPT));
-    await leave();
+    await until('others are kept', async () => (await sidecar.kept()) === KEPT);
+    assert.equal(way.opened, 2 * (1 + KEPT));
   });
 
   test('are worth nothing to a key that was revoked in the meantime', async () => {
@@ -73,7 +72,6 @@ suite('the connections that a sidecar keeps', () => {
     assertRefused(called, 77);
     assert.match(called.stderr, /the key sidecar does not exist any more/);
     replace(file, before);
-    await leave();
   });
 });
 
@@ -109,10 +107,6 @@ class Way {
         });
       }
     });
-  }
-
-  get alive(): number {
-    return this.#sockets.size;
   }
 
   async open(): Promise<this> {

@@ -6,6 +6,7 @@ import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { stringify } from 'yaml';
 import type { AgentKey, TestAgent } from '../helpers/agent.ts';
+import { writeToken } from '../../agent/admin/token.ts';
 import { AGENT_ENV, MAIN, mediatorAgent } from '../helpers/command.ts';
 import { soon, until } from '../helpers/wait.ts';
 import { Stub } from './stubs.ts';
@@ -29,6 +30,8 @@ export class Sidecar {
   #process: ChildProcess | undefined;
   #stderr = '';
   url = '';
+  /** Of its admin listener. */
+  #admin = '';
 
   /** Its folder is below that of the agent, and goes with it. */
   constructor(
@@ -42,8 +45,10 @@ export class Sidecar {
     copyFileSync(ca, path.join(this.dir, 'agent.pem'));
     writeFileSync(path.join(this.dir, 'upstream.key'), `${key.id}:${key.secret}\n`, { mode: 0o600 });
     writeFileSync(path.join(this.dir, 'keys.yaml'), stringify({ keys: [{ ...POD_KEY, scripts }] }), { mode: 0o600 });
+    writeToken(path.join(this.dir, 'admin-token'));
+    const admin = { listen: '127.0.0.1:0', 'token-file': 'admin-token' };
     const upstream = { url: url ?? agent.urls.wss, key: 'upstream.key', ca: 'agent.pem' };
-    writeFileSync(this.config, stringify({ names: ['127.0.0.1'], listen: { plaintext: ['127.0.0.1:0'] }, upstream }));
+    writeFileSync(this.config, stringify({ names: ['127.0.0.1'], listen: { plaintext: ['127.0.0.1:0'] }, admin, upstream }));
   }
 
   async start(): Promise<this> {
@@ -53,11 +58,19 @@ export class Sidecar {
     });
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => (this.#stderr += chunk));
     this.#process = child;
-    this.url = await until('the sidecar is ready', () => {
+    const { url = '', admin = '' } = await until('the sidecar is ready', () => {
       assert.equal(child.exitCode, null, this.#stderr);
-      return /^ready (ws:\S+)$/m.exec(this.#stderr)?.[1];
+      return /^ready (?<url>ws:\S+) (?<admin>http:\S+)$/m.exec(this.#stderr)?.groups;
     });
+    this.url = url;
+    this.#admin = admin;
     return this;
+  }
+
+  /** How many connections to the agent it says that it has ready. */
+  async kept(): Promise<number> {
+    const metrics = await (await fetch(`${this.#admin}/metrics`)).text();
+    return Number(/^mediator_connections_ready (\d+)$/m.exec(metrics)?.[1]);
   }
 
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {

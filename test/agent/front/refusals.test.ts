@@ -20,7 +20,7 @@ suite('refusals of the front', () => {
     };
     const dial = (): Promise<Connection> =>
       away() ? Promise.reject(new Failure('runner-away', 'away')) : Promise.resolve(z.custom<Connection>().parse(connection));
-    return { trusting, dial, close: () => undefined };
+    return { trusting, dial, close: () => undefined, ready: () => undefined };
   }
 
   test('wait for a runner that is away, and no more than a hundred of them', async () => {
