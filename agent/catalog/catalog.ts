@@ -6,7 +6,7 @@ import type { Config } from '../config/config.ts';
 import { filesBelow, type OnUnreadable } from '../config/scripts-folder.ts';
 import { Approvals } from './approvals.ts';
 import { Contents, fingerprintOf, remember, settled } from './contents.ts';
-import { commandFor } from './interpreter.ts';
+import { commandFor, mayExecute } from './interpreter.ts';
 import { readManifest, type Manifest, type ManifestFile } from './manifest.ts';
 import { candidates, checkName, isScriptFile, quote, stemOf } from './names.ts';
 import { checkPlace } from './trust.ts';
@@ -96,12 +96,12 @@ export class Catalog {
   async examine(name: string): Promise<Script> {
     const file = path.join(this.#options.root, name);
     checkPlace(this.#options.root, name);
-    const { sha256, head, mode, fingerprint } = await this.#contents.read(name, file);
+    const { sha256, head, fingerprint } = await this.#contents.read(name, file);
     const { manifest, ...described } = await this.#manifest(name);
     const command = commandFor({
       file,
       head,
-      executable: (mode & 0o111) !== 0,
+      executable: mayExecute(file),
       interpreter: manifest.interpreter,
       searchPath: this.#options.searchPath,
     });

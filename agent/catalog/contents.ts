@@ -15,8 +15,6 @@ export interface Content {
   sha256: string;
   /** The first {@link HEAD_BYTES} bytes. */
   head: Buffer;
-  /** As stat(2) gives it. */
-  mode: number;
   /** Of the file that was read. */
   fingerprint: string;
 }
@@ -44,7 +42,6 @@ export class Contents {
       fingerprint: fingerprintOf(stats),
       sha256: createHash('sha256').update(bytes).digest('hex'),
       head: Buffer.from(bytes.subarray(0, HEAD_BYTES)),
-      mode: Number(stats.mode),
     };
     remember(this.#known, file, content);
     return content;

@@ -1,5 +1,5 @@
 /** How a script is started: by itself if it is executable and says how (shebang, ELF), else by the interpreter of its extension, else by bash. */
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, statSync, type Stats } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Failure } from '../../protocol/failures.ts';
@@ -13,6 +13,7 @@ export interface Startable {
   file: string;
   /** The file's first {@link HEAD_BYTES} bytes. */
   head: Buffer;
+  /** By the agent's user: {@link mayExecute}. */
   executable: boolean;
   /** From the manifest: overrides everything else. */
   interpreter: string[] | undefined;
@@ -22,8 +23,12 @@ export interface Startable {
 
 /** Program and leading arguments, the script's path included; the invocation's own arguments follow. @throws Failure `missing-interpreter` */
 export function commandFor({ file, head, executable, interpreter, searchPath }: Startable): [program: string, ...args: string[]] {
-  const missing = (program: string, hint: string): Failure =>
-    new Failure('missing-interpreter', `the interpreter of ${file}, ${program}, does not exist on this host; ${hint}`);
+  const missing = (program: string, hint: string): Failure => {
+    const there = placesOf(program, searchPath).find((place) => existsSync(place));
+    const [problem, remedy] =
+      there === undefined ? ['does not exist on this host', hint] : ['may not be executed by this user', `look at the mode of ${there}`];
+    return new Failure('missing-interpreter', `the interpreter of ${file}, ${program}, ${problem}; ${remedy}`);
+  };
   const hint = 'install it, or name another one as interpreter in the manifest';
 
   if (interpreter !== undefined) {
@@ -40,7 +45,10 @@ export function commandFor({ file, head, executable, interpreter, searchPath }: 
     if (findProgram(program, searchPath) === undefined) throw missing(program, hint);
     return executable ? [file] : [shebang.program, ...(shebang.argument === '' ? [] : [shebang.argument]), file];
   }
-  if (executable && head.subarray(0, 4).toString('latin1') === '\x7fELF') return [file];
+  if (head.subarray(0, 4).toString('latin1') === '\x7fELF') {
+    if (executable) return [file];
+    throw new Failure('cannot-start', `${file} is a program that this user may not execute; run: chmod a+x ${file}`);
+  }
 
   const name = INTERPRETERS[path.extname(file)] ?? 'bash';
   if (name === 'node') return [process.execPath, file];
@@ -81,15 +89,27 @@ function envTarget(argument: string): string | undefined {
 
 /** The absolute path of a program, or undefined. */
 export function findProgram(program: string, searchPath: string): string | undefined {
-  const places = program.includes('/') ? [program] : searchPath.split(':').map((folder) => path.join(folder, program));
-  return places.find(isExecutableFile);
+  return placesOf(program, searchPath).find(mayExecute);
 }
 
-function isExecutableFile(file: string): boolean {
+function placesOf(program: string, searchPath: string): string[] {
+  return program.includes('/') ? [program] : searchPath.split(':').map((folder) => path.join(folder, program));
+}
+
+/** Whether it is a file that this user may execute, on a file system that lets files be executed. */
+export function mayExecute(file: string): boolean {
   try {
     accessSync(file, constants.X_OK);
-    return statSync(file).isFile();
+    const stats = statSync(file);
+    return stats.isFile() && (process.geteuid?.() === process.getuid?.() || lets(stats));
   } catch {
     return false;
   }
+}
+
+/** access(2) asks for the real user. Whoever looks as another one (`check`, run by root) has to look at the mode. */
+function lets({ mode, uid, gid }: Stats): boolean {
+  if (process.geteuid?.() === uid) return (mode & 0o100) !== 0;
+  const groups = [process.getegid?.(), ...(process.getgroups?.() ?? [])];
+  return (mode & (groups.includes(gid) ? 0o010 : 0o001)) !== 0;
 }

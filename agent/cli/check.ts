@@ -1,18 +1,26 @@
 /** `check`: validates everything that `serve` would use, and starts nothing. */
-import type { Config } from '../config/config.ts';
-import { countFailures, ok, printFinding, type Finding } from './findings.ts';
+import { loadConfig, type Config } from '../config/config.ts';
+import { countFailures, faulty, ok, printFinding, type Finding } from './findings.ts';
 import { smartConsoleFingerprint } from './fingerprint.ts';
 import { inspectFront } from './inspections.ts';
 import { inspectPlaces, inspectScripts } from './script-inspections.ts';
+import { EXIT_USAGE } from './terminal.ts';
 
 /**
- * Prints a line for each thing that was checked. Resolves with the exit code: 0 if everything is well, 78 if keys, certificate, secrets or places would
- * keep the agent from starting, 1 if only scripts or tasks have problems. An agent.yaml with faults has ended the command before, with 64.
+ * Prints a line for each thing that was checked. Resolves with the exit code: 0 if everything is well, 64 if agent.yaml has faults, 78 if keys,
+ * certificate, secrets or places would keep the agent from starting, 1 if only scripts or tasks have problems.
+ * @param file agent.yaml
  */
-export async function check(config: Config, { json }: { json?: boolean } = {}): Promise<number> {
+export async function check(file: string, { json }: { json?: boolean } = {}): Promise<number> {
   const print = (finding: Finding): void => {
     printFinding(finding, json);
   };
+  const parsed = loadConfig(file);
+  if (!parsed.ok) {
+    parsed.problems.map(faulty).forEach(print);
+    return EXIT_USAGE;
+  }
+  const config = parsed.value;
   const sidecar = config.upstream !== undefined; // has no scripts
   const front = inspectFront(config, Date.now());
   const places = sidecar ? [] : inspectPlaces(config);

@@ -46,7 +46,7 @@ export function createProgram(): Command {
     configured(program.command(name).description(text)).action(({ config }: WithConfig) => start(readConfig(config)));
   }
   listing(program.command('check').description('validate configuration, keys, certificate and scripts; start nothing')).action(
-    async ({ config, ...options }: WithConfig & { json?: boolean }) => exit(await check(readConfig(config), options)),
+    async ({ config, ...options }: WithConfig & { json?: boolean }) => exit(await check(config, options)),
   );
   listing(program.command('doctor').description('look at the running installation: a line for each thing, ok or what to do')).action(
     async ({ config, ...options }: WithConfig & { json?: boolean }) => exit(await doctor(config, options)),

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { LIMITS } from '../../protocol/constants.ts';
 import { Failure } from '../../protocol/failures.ts';
-import { openCatalog } from '../catalog/catalog.ts';
+import { openCatalog, type Catalog } from '../catalog/catalog.ts';
 import { stemOf } from '../catalog/names.ts';
 import type { Address } from '../config/address.ts';
 import type { Config } from '../config/config.ts';
@@ -11,10 +11,13 @@ import { loadKeys } from '../config/keys.ts';
 import { replaceFile } from '../config/replace-file.ts';
 import { formatProblem } from '../config/yaml-file.ts';
 import { runTool } from '../process/execute.ts';
+import { readTasks } from '../tasks/folder.ts';
 import { nearest } from './nearest.ts';
 import { UsageError, printable } from './terminal.ts';
 
 const TEMPLATE = fileURLToPath(new URL('../../mediator/mediator.sh', import.meta.url));
+/** `--event` with it: the event that SecureChange names in this variable of the stub. */
+const EVENT_OF_HOST = 'SCW_EVENT';
 const SETTINGS = /(?<=^# >>> settings\n).*?(?=^# <<< settings$)/ms;
 
 export interface StubOptions {
@@ -35,27 +38,44 @@ export async function stub(config: Config, { output, ...options }: StubOptions):
   const text = await stubText(config, options);
   if (output === undefined) process.stdout.write(text);
   else replaceFile(output, { mode: 0o600, keepOwner: false, busy: 'makes this stub' }, () => text);
-  const missing = options.script === undefined ? undefined : missingScript(config, options.script);
+  const missing = config.upstream === undefined ? missingHere(config, options) : undefined;
   if (missing !== undefined) process.stderr.write(`mediator-agent: the stub was made, but ${printable(missing)}\n`);
 }
 
-/** Why nothing answers to a name now; undefined if something does, or it is not known here. It may come later: scripts need no restart. */
-function missingScript({ upstream, ...config }: Config, name: string): string | undefined {
-  if (upstream !== undefined) return undefined;
+/** Why nothing would run now; undefined if something would, or it is not known. It may come later: scripts and tasks need no restart. */
+function missingHere(config: Config, { script, event }: StubOptions): string | undefined {
   try {
-    const catalog = openCatalog(config);
-    const known = catalog.names();
-    try {
-      catalog.find(name);
-      return undefined;
-    } catch (error) {
-      const { code, message } = Failure.from(error);
-      const meant = code === 'no-such-script' ? nearest(name, [...known.map(stemOf), ...known]) : undefined;
-      return `${message}${meant === undefined ? '' : `; did you mean ${meant}?`}`;
-    }
+    if (script !== undefined) return missingScript(openCatalog(config), script);
+    return event === undefined || event === EVENT_OF_HOST ? undefined : missingTask(config, event);
   } catch {
     return undefined; // no such folder, or not for our eyes: the stub is as good
   }
+}
+
+function missingScript(catalog: Catalog, name: string): string | undefined {
+  const known = catalog.names();
+  try {
+    catalog.find(name);
+    return undefined;
+  } catch (error) {
+    const { code, message } = Failure.from(error);
+    return `${message}${code === 'no-such-script' ? meant(name, [...known.map(stemOf), ...known]) : ''}`;
+  }
+}
+
+function missingTask({ scripts }: Config, event: string): string | undefined {
+  const tasks = readTasks(scripts, () => undefined).flatMap(({ file, task }) => (task === undefined ? [] : [{ file, ...task }]));
+  const own = tasks.filter(({ trigger }) => trigger === event);
+  if (own.some(({ enabled }) => enabled)) return undefined;
+  const [disabled] = own;
+  if (disabled !== undefined) return `no task of "${event}" is enabled; set enabled: true in ${disabled.file}`;
+  const known = tasks.map(({ trigger }) => trigger);
+  return `no task has the trigger "${event}"; "mediator-agent tasks list" shows those that there are${meant(event, known)}`;
+}
+
+function meant(name: string, known: string[]): string {
+  const near = nearest(name, known);
+  return near === undefined ? '' : `; did you mean ${near}?`;
 }
 
 /** The whole file. @throws UsageError if the options contradict each other, or agent.yaml does not say where to connect, and with which key */

@@ -28,7 +28,7 @@ suite('the page', { timeout: 170_000 }, () => {
       'evil.sh',
       `#!/bin/bash\nprintf '%s\\n' ${JSON.stringify(EVIL).replaceAll('$', '\\$')}\nprintf '\\e[31mred\\e[0m\\e]0;title\\a\\e[2J\\u202egnp.exe\\0'\necho oops >&2\nexit 3\n`,
       {
-        manifest: `description: ${JSON.stringify(EVIL)}\ntimeout: 90s\n`,
+        manifest: `description: ${JSON.stringify(EVIL)}\ntimeout: 90s\nlimits: { memory: 512MB }\n`,
       },
     );
     agent.script('close-ticket.sh', '#!/bin/bash\ncat >/dev/null\necho "ticket closed"\n');
@@ -269,6 +269,7 @@ suite('the page', { timeout: 170_000 }, () => {
     await page.locator('summary', { hasText: 'evil.sh' }).click();
     await page.getByRole('link', { name: 'its runs' }).waitFor();
     await page.locator('details[open]').getByText('90.0 s').waitFor();
+    await page.locator('details[open]').getByText('memory 512.0 MB').waitFor();
     await picture('scripts');
     await page.goto(`${agent.urls.http}/#/tasks`);
     await page.getByRole('cell', { name: 'broken', exact: true }).waitFor();

@@ -46,7 +46,12 @@ export function Scripts() {
 
 function shown(field, setting) {
   if (field === 'timeout' || field === 'grace') return duration(setting);
-  if (field === 'output-limit') return bytes(setting);
+  if (field === 'output-limit' || field === 'memory') return bytes(setting);
+  if (field === 'limits') {
+    return Object.entries(setting)
+      .map(([limit, value]) => `${limit} ${shown(limit, value)}`)
+      .join(', ');
+  }
   return typeof setting === 'string' ? setting : JSON.stringify(setting);
 }
 

@@ -95,6 +95,17 @@ suite('the catalog', () => {
       assert.deepEqual(catalog.names(), ['deep/z.sh', 'x.sh', 'y.sh']);
     });
   });
+  test("starts what the agent's user may not execute as if nobody might: by its shebang, and a program not at all", async () => {
+    const file = write('x.sh', '#!/bin/sh -e\n', 0o744);
+    const program = write('program', '\x7fELF', 0o744);
+    await asNobody(async () => {
+      assert.deepEqual((await catalog.resolve('x')).command, process.getuid?.() === 0 ? ['/bin/sh', '-e', file] : [file]);
+      const message = `${program} is a program that this user may not execute; run: chmod a+x ${program}`;
+      if (process.getuid?.() === 0) await assert.rejects(catalog.resolve('program'), { code: 'cannot-start', message });
+    });
+    chmodSync(file, 0o755);
+    assert.deepEqual((await catalog.resolve('x')).command, [file]);
+  });
   test('lists what links lead to, and does not go round in circles', () => {
     write('releases/1/x.sh');
     symlinkSync('releases/1', path.join(root, 'current'));

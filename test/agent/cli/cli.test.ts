@@ -43,7 +43,7 @@ suite('mediator-agent', () => {
       ['serve'],
       ['run', '--config', 'x'],
       ['stub', '--config', 'x', '--host', 'other'],
-      ['check', '--config', '/nowhere/agent.yaml'],
+      ['keys', 'list', '--config', '/nowhere/agent.yaml'],
       ['init', '--dir', '/tmp/x', 'too', 'many'],
     ];
     for (const args of wrong) isRefusal(await mediatorAgent(args), 64);
@@ -121,6 +121,8 @@ suite('init', () => {
   });
 });
 
+const Finding = z.object({ state: z.literal('fail'), about: z.string(), message: z.string().min(1) });
+
 suite('check', () => {
   let agent: TestAgent;
   before(async () => (agent = await prepareAgent()));
@@ -131,11 +133,15 @@ suite('check', () => {
   test('names every fault of the configuration with its line, and exits with 64', async () => {
     const good = readFileSync(agent.config);
     writeFileSync(agent.config, 'names: []\nlog: loud\n');
-    const result = await agent.command(['check']);
-    isRefusal(result, 64);
-    assert.match(result.stderr, /agent\.yaml:1: names/);
-    assert.match(result.stderr, /agent\.yaml:2: log/);
+    const [said, json] = [await agent.command(['check']), await agent.command(['check'], ['--json'])];
     writeFileSync(agent.config, good);
+    assert.deepEqual([said.code, json.code], [64, 64]);
+    assert.match(said.stdout, /^(FAIL {2}\S+agent\.yaml:\d: .+\n){3}$/);
+    const findings = json.stdout.trimEnd().split('\n');
+    assert.deepEqual(
+      findings.map((line) => Finding.parse(JSON.parse(line)).about),
+      ['1: names', '1: listen', '2: log'].map((place) => `${agent.config}:${place}`),
+    );
   });
   test('names a broken script, and exits with 1', async () => {
     agent.script('good.sh', '#!/bin/bash\n');
@@ -393,6 +399,26 @@ suite('stub', () => {
     for (const name of ['close-ticket', 'close-ticket.sh', 'sub/Report'])
       assert.equal((await agent.command(['stub'], ['--script', name])).stderr, '');
     assert.equal((await agent.command(['stub'])).stderr, '');
+  });
+  test('is printed for an event that no enabled task has as its trigger, with a warning', async () => {
+    const write = (enabled: boolean): string =>
+      agent.script(
+        'on-close.task.yaml',
+        `name: x\ntrigger: CLOSE\nenabled: ${enabled}\naction: { run-script: { repository-script: x.sh } }\n`,
+      );
+    write(false);
+    for (const [event, hint] of [
+      ['CLOSE', /no task of "CLOSE" is enabled; set enabled: true in on-close\.task\.yaml$/],
+      ['CLOSED', /no task has the trigger "CLOSED"; .* did you mean CLOSE\?$/],
+      ['After Publish', /no task has the trigger "After Publish"; [^?]*$/],
+    ] as const) {
+      const { code, stdout, stderr } = await agent.command(['stub'], ['--event', event]);
+      assert.equal(code, 0);
+      assert.ok(stdout.includes(`BAKED_EVENT='${event}'`));
+      assert.match(stderr.trimEnd(), hint);
+    }
+    write(true);
+    for (const event of ['CLOSE', 'SCW_EVENT']) assert.equal((await agent.command(['stub'], ['--event', event])).stderr, '');
   });
   test('refuses a key that does not exist, contradictions, and a port that nobody knows', async () => {
     isRefusal(await agent.command(['stub'], ['--key', 'nobody']), 64);

@@ -219,6 +219,16 @@ suite('doctor and check by root', { skip: process.getuid?.() !== 0 && 'needs roo
     assert.match(stdout, /^ok {4}open\.sh$/m);
     assert.equal(code, 1);
   });
+  test("find an interpreter that the agent's user may not execute", async () => {
+    const interpreter = path.join(agent.dir, 'own-shell');
+    copyFileSync('/bin/sh', interpreter);
+    chmodSync(interpreter, 0o700);
+    agent.script('special.sh', `#!${interpreter}\n`);
+    const problem = `the interpreter of ${path.join(agent.scripts, 'special.sh')}, ${interpreter}, may not be executed by this user`;
+    assert.ok((await said()).stdout.includes(`FAIL  special.sh: ${problem}; look at the mode of ${interpreter}\n`));
+    chmodSync(interpreter, 0o755);
+    assert.match((await said()).stdout, /^ok {4}special\.sh$/m);
+  });
   test("name the folder on the way to the scripts that the agent's user may not enter", async () => {
     chmodSync(agent.dir, 0o700);
     const { code, stdout } = await said();
