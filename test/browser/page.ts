@@ -1,7 +1,7 @@
 /** The page as people use it: a real Chromium, a real agent, its pictures looked at by people (SCREENSHOTS=FOLDER). */
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { chromium, type Browser, type Page } from 'playwright-core';
@@ -213,6 +213,10 @@ suite('the page', { timeout: 170_000 }, () => {
 
   test('keeps no more than the end while much output comes', async () => {
     const run = await begin('much', ['more']);
+    await until(
+      'what comes first is kept',
+      () => statSync(agent.spoolFile(run, 'stderr'), { throwIfNoEntry: false })?.size === 'early\nlate\n'.length,
+    );
     await page.goto(`${agent.urls.http}/#/run/${run}`);
     const output = page.locator('#output');
     await output.getByText('late').waitFor();
