@@ -15,24 +15,20 @@ export interface RunFilter {
   limit: number;
 }
 
-/** The query for it, newest first. Times are compared by the ids, which begin with them and have an index. */
-export function queryOf({ since, until, before, limit, ...fields }: RunFilter): { sql: string; values: (string | number)[] } {
-  const given = Object.entries(fields).filter((entry): entry is [string, string] => entry[1] !== undefined);
+/** The query for a range of ids, newest first. Its parameters: where the range begins, what is behind it, `values`, and how many. */
+export function queryOf({ ticket, script, event, outcome, key }: RunFilter): { sql: string; values: string[] } {
+  const given = Object.entries({ ticket, script, event, outcome, key }).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined,
+  );
   const parts = given.map(([name, value]) => (name === 'script' ? scriptCondition(value) : fieldCondition(name, value)));
-  const conditions = parts.map(({ condition }) => condition);
-  const values: (string | number)[] = parts.flatMap((part) => part.values);
-  const bounds = [
-    ['id >= ?', timeOf(since)],
-    ['id < ?', timeOf(until)],
-    ['id < ?', before],
-  ] as const;
-  for (const [condition, value] of bounds) {
-    if (value === undefined) continue;
-    conditions.push(condition);
-    values.push(value);
-  }
-  const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
-  return { sql: `SELECT * FROM runs ${where} ORDER BY id DESC LIMIT ?`, values: [...values, limit] };
+  const where = ['id >= ?', 'id < ?', ...parts.map(({ condition }) => condition)].join(' AND ');
+  return { sql: `SELECT * FROM runs WHERE ${where} ORDER BY id DESC LIMIT ?`, values: parts.flatMap((part) => part.values) };
+}
+
+/** The ids that are asked for, which begin with their times: `from` on, before `to`. */
+export function rangeOf({ since, until, before }: RunFilter): { from: string; to: string } {
+  const ends = [timeOf(until), before].filter((end) => end !== undefined).sort();
+  return { from: timeOf(since) ?? '', to: ends[0] ?? BEHIND_ALL };
 }
 
 /** Without the second half, SQLite does not use the index, which has only what is not empty. */
@@ -45,6 +41,8 @@ export function scriptCondition(name: string): { condition: string; values: stri
   return { condition: '(script = ? OR script GLOB ?)', values: [name, `${name.replace(/[[*?]/g, '[$&]')}.*`] };
 }
 
+/** Behind every id. */
+const BEHIND_ALL = '~';
 /** Crockford's base 32, as in a ULID. */
 const DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 

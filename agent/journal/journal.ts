@@ -5,10 +5,11 @@
 import { mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
+import { setImmediate as breathe } from 'node:timers/promises';
 import { z } from 'zod';
 import { Batch } from './batch.ts';
 import { lastLink, putIntoChain, type Head } from './chain.ts';
-import { queryOf, type RunFilter } from './filter.ts';
+import { queryOf, rangeOf, type RunFilter } from './filter.ts';
 import { Flusher } from './flush.ts';
 import { KeyUses } from './key-uses.ts';
 import { migrate, transaction, write } from './schema.ts';
@@ -21,6 +22,8 @@ const TALLY = `SELECT count(*) AS runs, count(*) FILTER (WHERE outcome IS NULL) 
 /** By token, also of an invocation that was the same event as an earlier one; the newest run of an event. An index for what is not empty is used only where that is said. */
 export const BY_TOKEN = 'SELECT * FROM runs WHERE token = :token OR id = (SELECT run FROM attachments WHERE token = :token)';
 export const LATEST = "SELECT * FROM runs WHERE identity = ? AND identity <> '' ORDER BY id DESC LIMIT 1";
+/** Where a piece of the journal begins that is looked through at once. */
+const PIECE = 'SELECT id FROM runs WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1 OFFSET 2047';
 const TallyRow = z.object({ runs: z.number(), open: z.number(), failed: z.number() });
 export type Tally = z.output<typeof TallyRow>;
 
@@ -145,13 +148,21 @@ export class Journal {
     return this.#open.all().map((row) => Row.parse(row));
   }
 
-  /** Newest first. */
-  list(filter: RunFilter): JournalRow[] {
+  /** Newest first. Piece by piece: in a long journal, others get their turn between two of them. */
+  async list(filter: RunFilter): Promise<JournalRow[]> {
     const { sql, values } = queryOf(filter);
-    return this.#db
-      .prepare(sql)
-      .all(...values)
-      .map((row) => Row.parse(row));
+    const rows = this.#db.prepare(sql);
+    const piece = this.#db.prepare(PIECE);
+    const { from, to } = rangeOf(filter);
+    const found: JournalRow[] = [];
+    for (let end = to; ;) {
+      const begin = piece.get(from, end)?.['id'];
+      const first = typeof begin === 'string' ? begin : from;
+      found.push(...rows.all(first, end, ...values, filter.limit - found.length).map((row) => Row.parse(row)));
+      if (begin === undefined || found.length === filter.limit) return found;
+      end = first;
+      await breathe();
+    }
   }
 
   /** Runs whose id is in a range, by how they ended. The range is read along the primary key: keep it small. */

@@ -98,7 +98,7 @@ async function route(request: IncomingMessage, { runner, catalog, journal }: Rou
 }
 
 async function listed(runner: Runner, { details, ...filter }: z.output<typeof Filter>): Promise<unknown[]> {
-  const rows = runner.list(filter);
+  const rows = await runner.list(filter);
   return details === undefined ? rows.map((row) => summarize(runner.withSizes(row))) : describe(runner, rows);
 }
 

@@ -87,7 +87,7 @@ export class Runner {
     return this.#parts.spool.folder(id);
   }
 
-  list(filter: RunFilter): JournalRow[] {
+  list(filter: RunFilter): Promise<JournalRow[]> {
     return this.#parts.journal.list(filter);
   }
 

@@ -90,9 +90,8 @@ suite('retention', () => {
   }
 
   const kept = (): string => spool.runs().sort().join('');
-  const known = (): string =>
-    journal
-      .list({ limit: 99 })
+  const known = async (): Promise<string> =>
+    (await journal.list({ limit: 99 }))
       .map(({ id }) => id)
       .sort()
       .join('');
@@ -102,7 +101,7 @@ suite('retention', () => {
     for (const [id, minutes] of Object.entries({ a: 90, b: 70, c: 50 })) ended(id, minutes);
     begin('d');
     await retention({ 'spool-age': 60 * MINUTE }).look();
-    assert.deepEqual([kept(), known()], ['cd', 'abcd']);
+    assert.deepEqual([kept(), await known()], ['cd', 'abcd']);
     assert.notEqual(journal.byId('a')?.removed, null);
     assert.equal(journal.byId('c')?.removed, null);
   });
@@ -172,11 +171,11 @@ suite('retention', () => {
   test('forgets rows by age and by number, but none whose output is kept', async () => {
     for (const [id, minutes] of Object.entries({ a: 90, b: 70, c: 50, d: 30 })) ended(id, minutes);
     await retention({ 'journal-age': 60 * MINUTE }).look();
-    assert.equal(known(), 'abcd');
+    assert.equal(await known(), 'abcd');
     await retention({ 'journal-age': 60 * MINUTE, 'spool-age': 60 * MINUTE }).look();
-    assert.equal(known(), 'cd');
+    assert.equal(await known(), 'cd');
     await retention({ 'journal-runs': 1, 'spool-age': 10 * MINUTE }).look();
-    assert.deepEqual([known(), kept()], ['d', '']);
+    assert.deepEqual([await known(), kept()], ['d', '']);
   });
   test('refuses where the disk has less free than it should, and says so once', () => {
     const keeper = retention({}, 1e18);
