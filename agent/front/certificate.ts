@@ -26,6 +26,9 @@ export class ServedCertificate {
 
   #warn(): void {
     const days = Math.floor(((this.ends ?? Infinity) - Date.now()) / DAY);
-    if (days < CERTIFICATE_WARNING_DAYS) this.#log.warn({ days }, 'the certificate ends soon; renew it, and make new stubs, which pin it');
+    if (days < 0)
+      this.#log.error({ days }, 'the certificate has expired, and no stub connects; renew it, and make new stubs, which pin it');
+    else if (days < CERTIFICATE_WARNING_DAYS)
+      this.#log.warn({ days }, 'the certificate ends soon; renew it, and make new stubs, which pin it');
   }
 }
