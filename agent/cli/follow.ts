@@ -4,6 +4,7 @@ import type { Accept } from '../../protocol/messages.ts';
 import { encodeStubMessage } from '../../protocol/messages.ts';
 import { decodeAgentMessage, type Stream, type Terminal } from '../../protocol/records.ts';
 import { CLOSE, type Connection } from '../wire/connection.ts';
+import { outputTo } from './terminal.ts';
 
 export const ACCEPT: Accept = { frame: 256 * 1024, bulk: 2 };
 
@@ -17,6 +18,7 @@ export interface FollowOptions {
 export function follow(connection: Connection, { onAccepted, only }: FollowOptions = {}): Promise<Terminal> {
   return new Promise((resolve, reject) => {
     const printed = { stdout: 0, stderr: 0 };
+    const print = { stdout: outputTo(process.stdout), stderr: outputTo(process.stderr) };
     let terminal: Terminal | undefined;
     connection.onMessage((data) => {
       const message = decodeAgentMessage(data);
@@ -27,7 +29,7 @@ export function follow(connection: Connection, { onAccepted, only }: FollowOptio
         case 'output':
           printed[message.stream] += message.data.length;
           if (only !== undefined && message.stream !== only) return;
-          if (!process[message.stream].write(message.data)) {
+          if (!print[message.stream](message.data)) {
             connection.pause();
             process[message.stream].once('drain', () => {
               connection.resume();

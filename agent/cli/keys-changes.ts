@@ -1,6 +1,7 @@
 /** `keys create`, `rotate`, `revoke`: each changes keys.yaml, and sees to it that the change comes into force. */
 import { Failure } from '../../protocol/failures.ts';
 import type { Config } from '../config/config.ts';
+import { loadKeys } from '../config/keys.ts';
 import { createKey, revokeKey, rotateKey, type KeyFields } from '../config/keys-file.ts';
 import { Age } from '../config/units.ts';
 import { runTool } from '../process/execute.ts';
@@ -32,15 +33,23 @@ export function createKeyFor(config: Config, id: string, options: CreateOptions)
   const { showSecret, expires, description, scripts, networks, hosts, events } = options;
   const fields = { description, scripts, networks, hosts, events, expires: expires === undefined ? undefined : momentOf(expires) };
   const secret = mendable(() => createKey(config.keys, id, fields));
-  const said = `key ${id} was made; its stub: mediator-agent stub --key ${id} --output mediator.sh`;
+  const said = `${warnOfEnd(config, id)}key ${id} was made; its stub: mediator-agent stub --key ${id} --output mediator.sh`;
   return conclude(config, { id, change: 'created', ...(showSecret === true ? { secret } : {}) }, said, options);
+}
+
+/** A line for a key that is of no use. */
+function warnOfEnd({ keys }: Config, id: string): string {
+  const parsed = loadKeys(keys);
+  const end = parsed.ok ? parsed.value.find((key) => key.id === id)?.expires : undefined;
+  if (end === undefined || Date.now() < end) return '';
+  return `note that key ${id} expired at ${new Date(end).toISOString()}, and no stub works with it; set a later date in keys.yaml\n`;
 }
 
 export function rotateKeyOf(config: Config, id: string, options: RotateOptions): Promise<number> {
   const until = Date.now() + milliseconds('--overlap', options.overlap);
   const secret = mendable(() => rotateKey(config.keys, id, until));
   const previous_until = new Date(until).toISOString();
-  const said = `key ${id} has a new secret; stubs with the old one work until ${previous_until}
+  const said = `${warnOfEnd(config, id)}key ${id} has a new secret; stubs with the old one work until ${previous_until}
 now: mediator-agent stub --key ${id} --output mediator.sh, and push it in place of the old one
 "mediator-agent keys list" shows when the old secret was used last; keys revoke ${id} --previous ends it early`;
   const change = { id, change: 'rotated', previous_until, ...(options.showSecret === true ? { secret } : {}) };

@@ -6,6 +6,7 @@ import { openCatalog, type Catalog } from '../catalog/catalog.ts';
 import { checkTrust } from '../catalog/trust.ts';
 import type { Config } from '../config/config.ts';
 import { unenforceable } from '../process/groups.ts';
+import { scriptSecrets } from '../runner/environment.ts';
 import { readTasks } from '../tasks/folder.ts';
 import type { Task } from '../tasks/task.ts';
 import { asAgent, strangerTo } from './as-agent.ts';
@@ -35,10 +36,13 @@ export function inspectScripts(config: Config): Promise<Finding[]> {
     const names = catalog.names(({ message }) => findings.push(fail(config.scripts, message)));
     for (const name of names) {
       findings.push(
-        await catalog.resolve(name).then(
-          ({ manifest }) => withLimits(name, Object.keys(manifest.limits)),
-          (error: unknown) => failed(name, error),
-        ),
+        await catalog
+          .resolve(name)
+          .then(({ manifest }) => {
+            if (config.credentials !== undefined) scriptSecrets(config.credentials, manifest.secrets); // those of LoadCredential= only the unit has
+            return withLimits(name, Object.keys(manifest.limits));
+          })
+          .catch((error: unknown) => failed(name, error)),
       );
     }
     return [...findings, ...(await inspectTasks(catalog, config))];

@@ -7,7 +7,7 @@ import { openCatalog, type Catalog } from '../catalog/catalog.ts';
 import { stemOf } from '../catalog/names.ts';
 import type { Address } from '../config/address.ts';
 import type { Config } from '../config/config.ts';
-import { loadKeys } from '../config/keys.ts';
+import { checkGrant, loadKeys, type Key } from '../config/keys.ts';
 import { replaceFile } from '../config/replace-file.ts';
 import { formatProblem } from '../config/yaml-file.ts';
 import { runTool } from '../process/execute.ts';
@@ -39,7 +39,23 @@ export async function stub(config: Config, { output, ...options }: StubOptions):
   if (output === undefined) process.stdout.write(text);
   else replaceFile(output, { mode: 0o600, keepOwner: false, busy: 'makes this stub' }, () => text);
   const missing = config.upstream === undefined ? missingHere(config, options) : undefined;
-  if (missing !== undefined) process.stderr.write(`mediator-agent: the stub was made, but ${printable(missing)}\n`);
+  for (const caution of [forbidden(chooseKey(config, options.key), options), missing])
+    if (caution !== undefined) process.stderr.write(`mediator-agent: the stub was made, but ${printable(caution)}\n`);
+}
+
+/** Why the key does not let this stub call, as far as that is known before a call. */
+function forbidden({ events, scripts, ...key }: Key, { script, event, host }: StubOptions): string | undefined {
+  const named = event !== undefined && event !== EVENT_OF_HOST;
+  const granted = {
+    ...{ ...key, scripts: script === undefined && event === undefined ? ['**'] : scripts },
+    ...(named && events !== undefined ? { events } : {}),
+  };
+  try {
+    checkGrant(granted, { script, host, event: event ?? '' });
+    return undefined;
+  } catch (error) {
+    return Failure.from(error).message;
+  }
 }
 
 /** Why nothing would run now; undefined if something would, or it is not known. It may come later: scripts and tasks need no restart. */
@@ -127,7 +143,7 @@ function checkTimeout(text = '1'): void {
   throw new UsageError(`--timeout ${text}: must be whole seconds, 1 to ${LIMITS.timeoutSeconds}`);
 }
 
-function chooseKey(config: Config, id: string | undefined): { id: string; secret: string } {
+function chooseKey(config: Config, id: string | undefined): Key {
   const keys = loadKeys(config.keys);
   if (!keys.ok) throw new UsageError(keys.problems.map(formatProblem).join('\n'));
   const alive = keys.value.filter(({ expires = Infinity }) => Date.now() < expires);

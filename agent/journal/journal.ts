@@ -156,11 +156,11 @@ export class Journal {
     const { from, to } = rangeOf(filter);
     const found: JournalRow[] = [];
     for (let end = to; ;) {
-      const begin = piece.get(from, end)?.['id'];
-      const first = typeof begin === 'string' ? begin : from;
-      found.push(...rows.all(first, end, ...values, filter.limit - found.length).map((row) => Row.parse(row)));
-      if (begin === undefined || found.length === filter.limit) return found;
-      end = first;
+      const { id: begin } = piece.get(from, end) ?? {};
+      const last = typeof begin !== 'string';
+      found.push(...rows.all(last ? from : begin, end, ...values, filter.limit - found.length).map((row) => Row.parse(row)));
+      if (last || found.length === filter.limit) return found;
+      end = begin;
       await breathe();
     }
   }

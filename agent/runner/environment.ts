@@ -83,6 +83,11 @@ function readSecret(folder: string | undefined, name: string): string {
   try {
     return readFileSync(path.join(folder, name), 'utf8').replace(/\n$/, '');
   } catch (cause) {
-    throw new Failure('cannot-start', `the secret ${name}, which the manifest asks for, cannot be read from ${folder}`, { cause });
+    const denied = cause instanceof Error && 'code' in cause && cause.code === 'EACCES';
+    const file = path.join(folder, name);
+    const remedy = denied ? `it may not be read by the agent's user; let it, and nobody else, read ${file}` : `put it into ${file}`;
+    throw new Failure('cannot-start', `the secret ${name}, which the manifest asks for, cannot be read from ${folder}: ${remedy}`, {
+      cause,
+    });
   }
 }

@@ -8,7 +8,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { after, before, suite, test } from 'node:test';
 import { z } from 'zod';
 import { startAgent, type TestAgent } from '../helpers/agent.ts';
-import { AGENT_ENV, MAIN } from '../helpers/command.ts';
+import { AGENT_ENV, MAIN, runCommand } from '../helpers/command.ts';
 import { keptFunction } from '../helpers/kept.ts';
 import { dial, invoke, startMessage } from '../helpers/stub.ts';
 import { soon, until } from '../helpers/wait.ts';
@@ -64,6 +64,17 @@ suite('the order of stdout and stderr', () => {
     return run;
   }
 
+  test('is shown at a terminal without what the terminal would obey, and comes into a pipe as it is', async () => {
+    const printed = '\\e[31mred\\e[0m\\e[2J\\e]0;title\\a\\xc2\\x9b1m \\xe2\\x80\\xaegnp.exe\\tb\\r\\nnext: \\xc3\\xa9\\n';
+    agent.script('evil.sh', `#!/bin/bash\nprintf '${printed}'\n`);
+    const { run = '' } = await invoke(agent, { script: 'evil' });
+    const typed = `'${process.execPath}' '${MAIN}' runs logs --config '${agent.config}' ${run}`;
+    const environment = { PATH: process.env.PATH ?? '', TERM: 'xterm', NODE_NO_WARNINGS: '1' };
+    const shown = await runCommand('script', ['-qec', typed, '/dev/null'], { env: environment });
+    assert.equal(shown.stdout, 'red\\x1b[2J\\x1b]0;title\\x07\\x9b1m \\u202egnp.exe\tb\r\nnext: é\r\n');
+    const { stdout } = await agent.command(['runs', 'logs'], [run]);
+    assert.ok(stdout.startsWith('\u001b[31mred\u001b[0m\u001b[2J'));
+  });
   test('is theirs in runs logs, and a run without its record has stdout first', async () => {
     const run = await ran();
     assert.equal(await printed(run), ORDER);

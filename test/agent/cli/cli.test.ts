@@ -400,6 +400,22 @@ suite('stub', () => {
       assert.equal((await agent.command(['stub'], ['--script', name])).stderr, '');
     assert.equal((await agent.command(['stub'])).stderr, '');
   });
+  test('is printed for a key that does not let it call, with a warning', async () => {
+    const limits = ['--scripts', 'close-*', '--hosts', 'securechange', '--events', 'CLOSE'];
+    assert.equal((await agent.command(['keys', 'create', 'narrow'], limits)).code, 0);
+    agent.script('other.sh', 'echo\n');
+    for (const [options, warning] of [
+      [
+        ['--script', 'other', '--host', 'securechange'],
+        /but the key narrow may not call this script; its scripts are listed in keys\.yaml\n$/,
+      ],
+      [['--script', 'close-ticket'], /but the key narrow may not call for the host generic; /],
+      [['--event', 'CLOSE', '--host', 'securechange'], /but the key narrow may not call this script; /],
+      [['--script', 'close-ticket', '--host', 'securechange'], /^$/],
+      [['--host', 'securechange'], /^$/],
+    ] as const)
+      assert.match((await agent.command(['stub'], ['--key', 'narrow', ...options])).stderr, warning);
+  });
   test('is printed for an event that no enabled task has as its trigger, with a warning', async () => {
     const write = (enabled: boolean): string =>
       agent.script(

@@ -229,6 +229,22 @@ suite('doctor and check by root', { skip: process.getuid?.() !== 0 && 'needs roo
     chmodSync(interpreter, 0o755);
     assert.match((await said()).stdout, /^ok {4}special\.sh$/m);
   });
+  test("find a secret that the agent's user may not read, or that is not there", async () => {
+    const credentials = path.join(agent.dir, 'credentials');
+    mkdirSync(credentials, { mode: 0o755 });
+    agent.configure({ credentials });
+    writeFileSync(path.join(credentials, 'API_TOKEN'), 'x'.repeat(40), { mode: 0o600 });
+    agent.script('asks.sh', '#!/bin/sh\n', { manifest: 'secrets: [API_TOKEN]\n' });
+    agent.script('misses.sh', '#!/bin/sh\n', { manifest: 'secrets: [OTHER_TOKEN]\n' });
+    const { stdout } = await said();
+    assert.match(
+      stdout,
+      /^FAIL {2}asks\.sh: the secret API_TOKEN, .*: it may not be read by the agent's user; let it, and nobody else, read .*API_TOKEN$/m,
+    );
+    assert.match(stdout, /^FAIL {2}misses\.sh: the secret OTHER_TOKEN, .*: put it into .*OTHER_TOKEN$/m);
+    chownSync(path.join(credentials, 'API_TOKEN'), NOBODY, NOBODY);
+    assert.match((await said()).stdout, /^ok {4}asks\.sh$/m);
+  });
   test("name the folder on the way to the scripts that the agent's user may not enter", async () => {
     chmodSync(agent.dir, 0o700);
     const { code, stdout } = await said();

@@ -51,6 +51,12 @@ suite('keys', () => {
   const stubOf = (id: string, options: string[] = []): Promise<Stub> =>
     makeStub(agent, { url: 'ws', name: `${id}/mediator.sh`, options: ['--key', id, ...options] });
 
+  test('that have expired are said to be of no use where they are made or rotated', async () => {
+    const warning = /^note that key old expired at 2020-01-01T00:00:00\.000Z, and no stub works with it; set a later date in keys\.yaml$/m;
+    assert.match((await keys(['create', 'old', '--scripts', 'hello', '--expires', '2020-01-01'])).stderr, warning);
+    assert.match((await keys(['rotate', 'old'])).stderr, warning);
+    await keys(['revoke', 'old']);
+  });
   test('create makes a key that its stub can use at once, within its limits', async () => {
     const made = await keys([
       'create',

@@ -6,9 +6,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { suite, test, type TestContext } from 'node:test';
 import pino from 'pino';
+import { z } from 'zod';
 import { ServedCertificate } from '../../../agent/front/certificate.ts';
 
 const DAY = 86_400_000;
+const LogLine = z.object({ level: z.number(), msg: z.string() });
 
 /** The lines that are logged when a certificate is put in place that began so many days ago, and was made for 40. */
 function saidAfter(t: TestContext, days: number): { level: number; msg: string }[] {
@@ -19,7 +21,7 @@ function saidAfter(t: TestContext, days: number): { level: number; msg: string }
   execFileSync('openssl', ['req', '-x509', ...ec, '-keyout', key, '-out', cert, '-days', '40', '-subj', '/CN=agent'], { stdio: 'ignore' });
   t.mock.timers.enable({ apis: ['Date'], now: Date.now() + days * DAY });
   const lines: { level: number; msg: string }[] = [];
-  const log = pino({}, { write: (line) => void lines.push(JSON.parse(line) as { level: number; msg: string }) });
+  const log = pino({}, { write: (line) => void lines.push(LogLine.parse(JSON.parse(line))) });
   new ServedCertificate(log).replace({ cert: readFileSync(cert), key: readFileSync(key) });
   return lines;
 }
