@@ -2,22 +2,16 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { LIMITS } from '../../protocol/constants.ts';
-import { Failure } from '../../protocol/failures.ts';
-import { openCatalog, type Catalog } from '../catalog/catalog.ts';
-import { stemOf } from '../catalog/names.ts';
 import type { Address } from '../config/address.ts';
 import type { Config } from '../config/config.ts';
-import { checkGrant, loadKeys, type Key } from '../config/keys.ts';
+import { loadKeys, type Key } from '../config/keys.ts';
 import { replaceFile } from '../config/replace-file.ts';
 import { formatProblem } from '../config/yaml-file.ts';
 import { runTool } from '../process/execute.ts';
-import { readTasks } from '../tasks/folder.ts';
-import { nearest } from './nearest.ts';
+import { cautionsOf } from './stub-cautions.ts';
 import { UsageError, printable } from './terminal.ts';
 
 const TEMPLATE = fileURLToPath(new URL('../../mediator/mediator.sh', import.meta.url));
-/** `--event` with it: the event that SecureChange names in this variable of the stub. */
-const EVENT_OF_HOST = 'SCW_EVENT';
 const SETTINGS = /(?<=^# >>> settings\n).*?(?=^# <<< settings$)/ms;
 
 export interface StubOptions {
@@ -38,60 +32,8 @@ export async function stub(config: Config, { output, ...options }: StubOptions):
   const text = await stubText(config, options);
   if (output === undefined) process.stdout.write(text);
   else replaceFile(output, { mode: 0o600, keepOwner: false, busy: 'makes this stub' }, () => text);
-  const missing = config.upstream === undefined ? missingHere(config, options) : undefined;
-  for (const caution of [forbidden(chooseKey(config, options.key), options), missing])
-    if (caution !== undefined) process.stderr.write(`mediator-agent: the stub was made, but ${printable(caution)}\n`);
-}
-
-/** Why the key does not let this stub call, as far as that is known before a call. */
-function forbidden({ events, scripts, ...key }: Key, { script, event, host }: StubOptions): string | undefined {
-  const named = event !== undefined && event !== EVENT_OF_HOST;
-  const granted = {
-    ...{ ...key, scripts: script === undefined && event === undefined ? ['**'] : scripts },
-    ...(named && events !== undefined ? { events } : {}),
-  };
-  try {
-    checkGrant(granted, { script, host, event: event ?? '' });
-    return undefined;
-  } catch (error) {
-    return Failure.from(error).message;
-  }
-}
-
-/** Why nothing would run now; undefined if something would, or it is not known. It may come later: scripts and tasks need no restart. */
-function missingHere(config: Config, { script, event }: StubOptions): string | undefined {
-  try {
-    if (script !== undefined) return missingScript(openCatalog(config), script);
-    return event === undefined || event === EVENT_OF_HOST ? undefined : missingTask(config, event);
-  } catch {
-    return undefined; // no such folder, or not for our eyes: the stub is as good
-  }
-}
-
-function missingScript(catalog: Catalog, name: string): string | undefined {
-  const known = catalog.names();
-  try {
-    catalog.find(name);
-    return undefined;
-  } catch (error) {
-    const { code, message } = Failure.from(error);
-    return `${message}${code === 'no-such-script' ? meant(name, [...known.map(stemOf), ...known]) : ''}`;
-  }
-}
-
-function missingTask({ scripts }: Config, event: string): string | undefined {
-  const tasks = readTasks(scripts, () => undefined).flatMap(({ file, task }) => (task === undefined ? [] : [{ file, ...task }]));
-  const own = tasks.filter(({ trigger }) => trigger === event);
-  if (own.some(({ enabled }) => enabled)) return undefined;
-  const [disabled] = own;
-  if (disabled !== undefined) return `no task of "${event}" is enabled; set enabled: true in ${disabled.file}`;
-  const known = tasks.map(({ trigger }) => trigger);
-  return `no task has the trigger "${event}"; "mediator-agent tasks list" shows those that there are${meant(event, known)}`;
-}
-
-function meant(name: string, known: string[]): string {
-  const near = nearest(name, known);
-  return near === undefined ? '' : `; did you mean ${near}?`;
+  for (const caution of cautionsOf(config, chooseKey(config, options.key), options))
+    process.stderr.write(`mediator-agent: the stub was made, but ${printable(caution)}\n`);
 }
 
 /** The whole file. @throws UsageError if the options contradict each other, or agent.yaml does not say where to connect, and with which key */
