@@ -15,7 +15,7 @@ const SETTLE = 500;
 export class Keyring {
   readonly #log: Logger;
   #file: string;
-  #seen: { inode: bigint; fingerprint: string };
+  #seen: { identity: string; fingerprint: string };
 
   /** @param file `keys` in agent.yaml */
   constructor(file: string, log: Logger) {
@@ -36,9 +36,9 @@ export class Keyring {
 
   /** The keys, if the file has changed since they were read. Never throws. */
   changed(): Key[] | undefined {
-    const { inode, fingerprint, age } = look(this.#file);
-    if (fingerprint === this.#seen.fingerprint || (inode === this.#seen.inode && age < SETTLE)) return undefined;
-    this.#seen = { inode, fingerprint };
+    const { identity, fingerprint, age } = look(this.#file);
+    if (fingerprint === this.#seen.fingerprint || (identity === this.#seen.identity && age < SETTLE)) return undefined;
+    this.#seen = { identity, fingerprint };
     try {
       const keys = this.read();
       this.#log.info({ keys: keys.map(({ id }) => id) }, 'keys changed');
@@ -50,12 +50,16 @@ export class Keyring {
   }
 }
 
-/** `age`: milliseconds since the last change. */
-function look(file: string): { inode: bigint; fingerprint: string; age: number } {
+/**
+ * `identity` tells a file that took the place of another one from one that was written to. An inode alone does not: the next file may be given the one
+ * that has just become free, so that two replacements bring it back. `age`: milliseconds since the last change.
+ */
+function look(file: string): { identity: string; fingerprint: string; age: number } {
   try {
-    const { ino, size, mode, mtimeNs, ctimeNs, ctimeMs } = statSync(credentialOr(file), { bigint: true });
-    return { inode: ino, fingerprint: [ino, size, mode, mtimeNs, ctimeNs].join(':'), age: Date.now() - Number(ctimeMs) };
+    const { ino, size, mode, birthtimeNs, mtimeNs, ctimeNs, ctimeMs } = statSync(credentialOr(file), { bigint: true });
+    const identity = [ino, birthtimeNs].join(':');
+    return { identity, fingerprint: [identity, size, mode, mtimeNs, ctimeNs].join(':'), age: Date.now() - Number(ctimeMs) };
   } catch {
-    return { inode: 0n, fingerprint: 'none', age: Infinity };
+    return { identity: 'none', fingerprint: 'none', age: Infinity };
   }
 }
