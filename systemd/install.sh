@@ -68,7 +68,7 @@ read_options() {
       --uninstall) ACTION=uninstall ;;
       --dry-run) DRY=1 ;;
       --help | -h) usage && exit ;;
-      *) usage >&2 && exit 64 ;;
+      *) die 64 "$1 is not an option of this installer; --help names those that there are. Nothing was changed" ;;
     esac || exit
     shift
   done

@@ -4,7 +4,8 @@ import type { Accept } from '../../protocol/messages.ts';
 import { encodeStubMessage } from '../../protocol/messages.ts';
 import { decodeAgentMessage, type Stream, type Terminal } from '../../protocol/records.ts';
 import { CLOSE, type Connection } from '../wire/connection.ts';
-import { outputTo } from './terminal.ts';
+import { outputTo } from './output.ts';
+import { printJsonLines } from './terminal.ts';
 
 export const ACCEPT: Accept = { frame: 256 * 1024, bulk: 2 };
 
@@ -12,13 +13,15 @@ export interface FollowOptions {
   onAccepted?: (run: string) => void;
   /** Prints this stream alone. */
   only?: Stream | undefined;
+  /** Prints JSON lines, the last of them with what became of the run. */
+  json?: boolean | undefined;
 }
 
 /** Resolves with the terminal record. @throws Failure if the connection was lost before it, or bytes are missing */
-export function follow(connection: Connection, { onAccepted, only }: FollowOptions = {}): Promise<Terminal> {
+export function follow(connection: Connection, { onAccepted, only, json = false }: FollowOptions = {}): Promise<Terminal> {
   return new Promise((resolve, reject) => {
     const printed = { stdout: 0, stderr: 0 };
-    const print = { stdout: outputTo(process.stdout), stderr: outputTo(process.stderr) };
+    const print = { stdout: outputTo('stdout', json), stderr: outputTo('stderr', json) };
     let terminal: Terminal | undefined;
     connection.onMessage((data) => {
       const message = decodeAgentMessage(data);
@@ -29,9 +32,9 @@ export function follow(connection: Connection, { onAccepted, only }: FollowOptio
         case 'output':
           printed[message.stream] += message.data.length;
           if (only !== undefined && message.stream !== only) return;
-          if (!print[message.stream](message.data)) {
+          if (!print[message.stream].write(message.data)) {
             connection.pause();
-            process[message.stream].once('drain', () => {
+            print[message.stream].target.once('drain', () => {
               connection.resume();
             });
           }
@@ -43,6 +46,9 @@ export function follow(connection: Connection, { onAccepted, only }: FollowOptio
           return;
         case 'terminal':
           terminal = message;
+          print.stdout.end();
+          print.stderr.end();
+          if (json) printJsonLines([{ outcome: message.outcome, code: message.code, message: message.message }]);
           connection.send(encodeStubMessage({ type: 'ack' }));
           connection.close(CLOSE.normal);
       }

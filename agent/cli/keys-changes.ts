@@ -33,7 +33,8 @@ export function createKeyFor(config: Config, id: string, options: CreateOptions)
   const { showSecret, expires, description, scripts, networks, hosts, events } = options;
   const fields = { description, scripts, networks, hosts, events, expires: expires === undefined ? undefined : momentOf(expires) };
   const secret = mendable(() => createKey(config.keys, id, fields));
-  const said = `${warnOfEnd(config, id)}key ${id} was made; its stub: mediator-agent stub --key ${id} --output mediator.sh`;
+  const everything = scripts === undefined ? 'note that it may call every script, and tasks; --scripts makes a key for some\n' : '';
+  const said = `${warnOfEnd(config, id)}${everything}key ${id} was made; its stub: mediator-agent stub --key ${id} --output mediator.sh`;
   return conclude(config, { id, change: 'created', ...(showSecret === true ? { secret } : {}) }, said, options);
 }
 

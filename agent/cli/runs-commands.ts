@@ -28,16 +28,16 @@ export function addRuns(program: Command): void {
   listing(runs.command('show <run>').description('everything that is known of a run')).action(
     (id: string, { config, ...options }: WithConfig & { json?: boolean }) => showRun(readConfig(config), id, options),
   );
-  configured(runs.command('logs <run>').description('what a run printed, in the order in which it did: stdout on stdout, stderr on stderr'))
+  listing(runs.command('logs <run>').description('what a run printed, in the order in which it did: stdout on stdout, stderr on stderr'))
     .option('-f, --follow', 'exit with the exit code of the run')
     .option('--stdout', 'stdout alone')
     .option('--stderr', 'stderr alone')
     .action(async (id: string, { config, ...options }: WithConfig & LogOptions) => exit(await logs(readConfig(config), id, options)));
-  configured(runs.command('cancel <run>').description('end a run that goes on')).action((id: string, { config }: WithConfig) =>
-    cancelRun(readConfig(config), id),
+  listing(runs.command('cancel <run>').description('end a run that goes on')).action(
+    (id: string, { config, ...options }: WithConfig & { json?: boolean }) => cancelRun(readConfig(config), id, options),
   );
-  configured(runs.command('rerun <run>').description('run the script once more with the same input')).action(
-    async (id: string, { config }: WithConfig) => exit(await rerun(readConfig(config), id)),
+  listing(runs.command('rerun <run>').description('run the script once more with the same input')).action(
+    async (id: string, { config, ...options }: WithConfig & { json?: boolean }) => exit(await rerun(readConfig(config), id, options)),
   );
 
   listing(runs.command('verify').description('whether every run and its output is still as it was written; needs no running agent'))

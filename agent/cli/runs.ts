@@ -86,6 +86,7 @@ export interface LogOptions {
   follow?: boolean;
   stdout?: boolean;
   stderr?: boolean;
+  json?: boolean;
 }
 
 /** Prints a run's output. With `follow`, until it ends; the exit code is then the run's own. */
@@ -94,7 +95,7 @@ export async function logs(config: Config, run: string, options: LogOptions): Pr
   const only = options.stdout === true ? 'stdout' : options.stderr === true ? 'stderr' : undefined;
   const past = Known.parse(await callRunner(config.socket, 'GET', `/v1/runs/${encodeURIComponent(run)}`));
   const connection = await dialRunner(config.socket);
-  const end = follow(connection, { only });
+  const end = follow(connection, { only, json: options.json });
   if (past.order === 'not known' && only === undefined) process.stderr.write(`mediator-agent: ${UNORDERED}\n`);
   connection.send(encodeStubMessage({ type: 'read', run, stdout: 0, stderr: 0, accept: ACCEPT }));
   if (options.follow === true) return concludeWith(await end);
@@ -103,13 +104,16 @@ export async function logs(config: Config, run: string, options: LogOptions): Pr
   return 0;
 }
 
-export async function cancelRun(config: Config, id: string): Promise<void> {
+export async function cancelRun(config: Config, id: string, { json }: { json?: boolean }): Promise<void> {
   await callRunner(config.socket, 'POST', `/v1/runs/${encodeURIComponent(id)}/cancel`);
+  if (json === true) printJsonLines([{ id, change: 'cancelled' }]);
+  else process.stderr.write(`mediator-agent: run ${id} is being ended\n`);
 }
 
 /** Begins a new run with the same input and follows it. Resolves with its exit code. */
-export async function rerun(config: Config, id: string): Promise<number> {
+export async function rerun(config: Config, id: string, { json }: { json?: boolean }): Promise<number> {
   const started = z.object({ id: z.string() }).parse(await callRunner(config.socket, 'POST', `/v1/runs/${encodeURIComponent(id)}/rerun`));
-  process.stderr.write(`mediator-agent: run ${started.id}\n`);
-  return logs(config, started.id, { follow: true });
+  if (json === true) printJsonLines([{ id: started.id, rerun_of: id }]);
+  else process.stderr.write(`mediator-agent: run ${started.id}\n`);
+  return logs(config, started.id, { follow: true, json: json === true });
 }

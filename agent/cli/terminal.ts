@@ -1,5 +1,4 @@
 /** What the command line prints for people: errors, tables, times. */
-import { StringDecoder } from 'node:string_decoder';
 import { Failure, exitCodeOf } from '../../protocol/failures.ts';
 import { loadConfig, type Config } from '../config/config.ts';
 import { formatProblem } from '../config/yaml-file.ts';
@@ -70,24 +69,6 @@ export function printFacts(facts: Record<string, unknown>): void {
 
 export function printJsonLines(values: unknown[]): void {
   process.stdout.write(values.map((value) => `${JSON.stringify(value)}\n`).join(''));
-}
-
-/** Colours and the like, which say nothing by themselves. */
-// eslint-disable-next-line no-control-regex -- they begin with one
-const STYLES = /\x1b\[[0-9;]*m/g;
-
-/** Writes what a script printed: as it is; to a terminal, which would obey it, without colours and with all else made visible, but for lines and tabs. */
-export function outputTo(target: NodeJS.WriteStream): (data: Uint8Array) => boolean {
-  if (!target.isTTY) return (data) => target.write(data);
-  const decoder = new StringDecoder('utf8');
-  return (data) =>
-    target.write(
-      decoder
-        .write(Buffer.from(data))
-        .replace(/\r\n/g, '\n')
-        .replace(STYLES, '')
-        .replace(/[^\n\t]+/g, printable),
-    );
 }
 
 /** Control characters made visible, and what reorders a line or stands in it unseen: names and messages come from outside. */

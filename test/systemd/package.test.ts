@@ -178,6 +178,12 @@ suite('the release archive', () => {
       assert.match(stderr, /--name no name: /);
     });
 
+    test('refuses an option that it does not have, and names it', async () => {
+      const { code, stdout, stderr } = await install('new', '--nme', 'localhost', ...dryRun);
+      assert.deepEqual([code, stdout], [64, '']);
+      assert.match(stderr, /^install: --nme is not an option .*Nothing was changed$/m);
+    });
+
     test('refuses what --uninstall would pass over', async () => {
       for (const option of [['--node', process.execPath], ['--no-start'], ['--name', 'localhost']])
         assert.equal((await install('installed', '--uninstall', '--dry-run', ...option)).code, 64, option.join(' '));

@@ -329,6 +329,37 @@ suite('with an agent that runs', () => {
     assert.deepEqual(await agent.command(['runs', 'logs'], ['--stderr', id]), { code: 0, stdout: '', stderr: 'err\n' });
     isRefusal(await agent.command(['runs', 'logs'], ['--stdout', '--stderr', id]), 64);
   });
+  test('runs logs --json and rerun --json print what came from where, and what became of the run, a line each', async () => {
+    await run(['sub/echo', 'x'], { stdin: 'in' });
+    const id = (await agent.runs('limit=1'))[0]?.id ?? '';
+    const Line = z.object({ stream: z.string(), text: z.string() });
+    const whole = (stdout: string): Record<string, string> => {
+      const text: Record<string, string> = {};
+      for (const line of jsonLines(stdout)) {
+        const { success, data } = Line.safeParse(line);
+        if (success) text[data.stream] = `${text[data.stream] ?? ''}${data.text}`;
+      }
+      return text;
+    };
+    const ended = { outcome: 'exited', code: 3, message: '' };
+    const told = await agent.command(['runs', 'logs'], ['--json', id]);
+    assert.deepEqual([told.code, told.stderr, whole(told.stdout)], [0, '', { stdout: 'x\nin', stderr: 'err\n' }]);
+    assert.deepEqual(jsonLines(told.stdout).at(-1), ended);
+    const one = await agent.command(['runs', 'logs'], ['--json', '--stderr', '-f', id]);
+    assert.deepEqual([one.code, whole(one.stdout)], [3, { stderr: 'err\n' }]);
+    const again = await agent.command(['runs', 'rerun'], ['--json', id]);
+    const lines = jsonLines(again.stdout);
+    assert.deepEqual([again.code, again.stderr, whole(again.stdout)], [3, '', { stdout: 'x\nin', stderr: 'err\n' }]);
+    assert.deepEqual([lines[0], lines.at(-1)], [{ id: (await agent.runs('limit=1'))[0]?.id, rerun_of: id }, ended]);
+  });
+  test('runs logs --json leaves out no byte, also not one of a letter that did not come to its end', async () => {
+    agent.script('half.sh', "#!/bin/bash\nprintf 'h\\xc3'\nprintf 'e\\xe2\\x82' >&2\n");
+    await run(['half']);
+    const { stdout } = await agent.command(['runs', 'logs'], ['--json', (await agent.runs('limit=1'))[0]?.id ?? '']);
+    const texts = z.array(z.object({ stream: z.string().default(''), text: z.string().default('') })).parse(jsonLines(stdout));
+    const whole = (of: string): string => texts.map(({ stream, text }) => (stream === of ? text : '')).join('');
+    assert.deepEqual([whole('stdout'), whole('stderr')], ['h\ufffd', 'e\ufffd']);
+  });
   test('runs cancel ends a run that goes on, and refuses one that has ended', async () => {
     const child = spawn(process.execPath, [MAIN, 'run', '--config', agent.config, 'sleep'], { stdio: ['ignore', 'pipe', 'ignore'] });
     const exit = once(child, 'exit');
@@ -336,7 +367,8 @@ suite('with an agent that runs', () => {
     const [going] = await agent.runs('limit=1');
     assert.ok(going);
     const logs = agent.command(['runs', 'logs'], ['-f', going.id]);
-    assert.equal((await agent.command(['runs', 'cancel'], [going.id])).code, 0);
+    const cancelled = { code: 0, stdout: `{"id":"${going.id}","change":"cancelled"}\n`, stderr: '' };
+    assert.deepEqual(await agent.command(['runs', 'cancel'], ['--json', going.id]), cancelled);
     assert.deepEqual(await soon('the end of the run', exit), [143, null]);
     const { code, stdout } = await logs;
     assert.deepEqual([code, stdout], [143, 'begun\n']);

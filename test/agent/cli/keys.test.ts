@@ -91,7 +91,8 @@ suite('keys', () => {
     }
   });
   test('create --show-secret prints the secret, for callers that have no stub', async () => {
-    const { stdout } = await keys(['create', 'shown', '--show-secret']);
+    const { stdout, stderr } = await keys(['create', 'shown', '--show-secret']);
+    assert.match(stderr, /^note that it may call every script, and tasks; --scripts makes a key for some$/m);
     assert.match(stdout, /^[\w-]{43}\n$/);
     assert.equal((await invoke(agent, { script: 'hello' }, { key: { id: 'shown', secret: stdout.trim() } })).terminal.code, 0);
   });
