@@ -73,8 +73,18 @@ export class Refusals {
     return rows.all(...all.flatMap(({ values }) => values), limit).map((row) => Refusal.parse(row));
   }
 
-  /** Forgets those before a time (milliseconds since the epoch), and those that are more than `most`. */
+  /**
+   * Forgets those before a time (milliseconds since the epoch), and those that are more than `most`: the oldest of the key that has most of them, so that
+   * a key that is refused again and again pushes its own out, and nobody else's.
+   */
   forget(before: number, most: number): void {
-    this.#db.prepare('DELETE FROM refusals WHERE at < ? OR id <= (SELECT max(id) FROM refusals) - ?').run(before, most);
+    this.#db.prepare('DELETE FROM refusals WHERE at < ?').run(before);
+    this.#db
+      .prepare(
+        `DELETE FROM refusals WHERE id IN (
+           SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY key ORDER BY id DESC) AS place FROM refusals)
+           ORDER BY place, id DESC LIMIT -1 OFFSET ?)`,
+      )
+      .run(most);
   }
 }

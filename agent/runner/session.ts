@@ -4,7 +4,7 @@
  */
 import { INTERVALS, LIMITS } from '../../protocol/constants.ts';
 import { Failure, exitCodeOf } from '../../protocol/failures.ts';
-import { decodeStubMessage, type Accept, type Start, type StubMessage } from '../../protocol/messages.ts';
+import { decodeStubMessage, type Accept, type Resume, type Start, type StubMessage } from '../../protocol/messages.ts';
 import { TICK, encodeAccepted, encodeTerminal } from '../../protocol/records.ts';
 import type { Logger } from '../log.ts';
 import { crashPoint } from '../process/crash-point.ts';
@@ -91,7 +91,7 @@ export class Session {
         return;
       case 'resume':
         if (state.name !== 'opening') throw this.#outOfOrder('resume');
-        this.#read(this.#runner.byToken(message.token, message.caller?.key ?? LOCAL_KEY), message.accept, message);
+        this.#resume(message);
         return;
       case 'read':
         if (state.name !== 'opening') throw this.#outOfOrder('read');
@@ -142,6 +142,17 @@ export class Session {
   /** Not after a message that was out of order: its refusal was the last word. */
   #isSubmitting(): boolean {
     return this.#state.name === 'submitting';
+  }
+
+  /** Only a stub whose run was accepted resumes, so that an operator has to learn that it found none. */
+  #resume({ token, accept, caller, ...position }: Resume): void {
+    try {
+      this.#read(this.#runner.byToken(token, caller?.key ?? LOCAL_KEY), accept, position);
+    } catch (error) {
+      const { code, message: reason } = Failure.from(error);
+      if (caller !== undefined) this.#runner.refusals.take({ type: 'refused', at: Date.now(), code, reason, caller });
+      throw error;
+    }
   }
 
   #read(view: RunView, accept: Accept, position: Position): void {

@@ -113,6 +113,14 @@ suite('the history of what was refused', () => {
       ],
     );
   });
+  test('has a stub that asked for the rest of a run that is not there', async () => {
+    const call = await dial(agent);
+    call.send({ type: 'resume', token: newToken(), stdout: 7, stderr: 0, accept: { frame: 65_535, bulk: 0 } });
+    assert.equal((await call.terminal()).code, 125);
+    const { key, address, script, ticket: id, reason } = await newest('unknown-run');
+    assert.deepEqual([key, address, script, id], [agent.key.id, '127.0.0.1', '', '']);
+    assert.match(reason, /token/);
+  });
   test('has nothing of strangers: a wrong secret, a key that does not exist, bytes that came twice', async () => {
     const before = await refused('--limit', '1000');
     const nonce = newToken();

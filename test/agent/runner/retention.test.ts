@@ -168,6 +168,15 @@ suite('retention', () => {
     await retention({ 'refused-calls': 2 }).look();
     assert.deepEqual(left(), ['e', 'd']);
   });
+  test('lets a key that is refused again and again push out its own refusals alone', async () => {
+    const what = { address: '', script: '', host: '', event: '', ticket: '', code: 'busy', reason: '', at: Date.now() };
+    for (const key of ['quiet', 'calm', 'noisy', 'noisy', 'quiet', 'noisy', 'noisy', 'noisy']) journal.refusals.add({ ...what, key });
+    await retention({ 'refused-calls': 5 }).look();
+    assert.deepEqual(
+      journal.refusals.list({ limit: 99 }).map(({ key }) => key),
+      ['noisy', 'noisy', 'quiet', 'calm', 'quiet'],
+    );
+  });
   test('forgets rows by age and by number, but none whose output is kept', async () => {
     for (const [id, minutes] of Object.entries({ a: 90, b: 70, c: 50, d: 30 })) ended(id, minutes);
     await retention({ 'journal-age': 60 * MINUTE }).look();
