@@ -1,9 +1,9 @@
 /** The catalog: from a name to a script that may run. The disk is asked every time; what was read is kept as long as the file stays the same. */
-import { statSync, type Stats } from 'node:fs';
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import { Failure } from '../../protocol/failures.ts';
 import type { Config } from '../config/config.ts';
-import { filesBelow, type OnUnreadable } from '../config/scripts-folder.ts';
+import { checkFolder, filesBelow, statBelow, type OnUnreadable } from '../config/scripts-folder.ts';
 import { Approvals } from './approvals.ts';
 import { Contents, fingerprintOf, remember, settled } from './contents.ts';
 import { commandFor, mayExecute } from './interpreter.ts';
@@ -52,6 +52,11 @@ export class Catalog {
     return this.#options.approvals;
   }
 
+  /** @throws Failure `cannot-start` while the folder cannot be read */
+  checkFolder(): void {
+    checkFolder(this.#options.root);
+  }
+
   /** @throws Failure that says why nothing, or nothing safe, answers to the name, or nothing that was approved */
   async resolve(name: string): Promise<Script> {
     const script = await this.examine(this.find(name));
@@ -75,6 +80,7 @@ export class Catalog {
     const found = candidates(name).filter((candidate) => this.#isScript(candidate));
     const [first, second] = found;
     if (first === undefined) {
+      this.checkFolder();
       throw new Failure('no-such-script', `no script answers to ${quote(name)}; "mediator-agent scripts list" shows those that do`);
     }
     if (second !== undefined) {
@@ -88,7 +94,7 @@ export class Catalog {
 
   #isScript(name: string): boolean {
     if (name.split('/').some((part) => part.startsWith('.'))) return false;
-    const stats = statOf(path.join(this.#options.root, name));
+    const stats = statBelow(path.join(this.#options.root, name), name);
     return stats?.isFile() === true && isScriptFile(name, stats.mode);
   }
 
@@ -113,7 +119,7 @@ export class Catalog {
   async #manifest(script: string): Promise<ManifestFile & { fingerprint: string }> {
     const file = this.#manifestOf(script);
     const name = path.relative(this.#options.root, file);
-    if (statOf(file) === undefined) return { ...readManifest(file), fingerprint: '' };
+    if (statBelow(file, name) === undefined) return { ...readManifest(file), fingerprint: '' };
     const known = this.#manifests.get(file);
     const fingerprint = fingerprintOf(await settled(name, file, this.#options.settle, known?.fingerprint));
     if (known?.fingerprint === fingerprint) return known;
@@ -138,13 +144,4 @@ function versionOf(...files: string[]): string {
     .map((file) => statSync(file, { bigint: true, throwIfNoEntry: false }))
     .map((stats) => (stats === undefined ? '' : fingerprintOf(stats)))
     .join(' ');
-}
-
-/** Undefined also for a name that is too long with one of the extensions, and for a link to itself: nothing answers to them. */
-function statOf(file: string): Stats | undefined {
-  try {
-    return statSync(file, { throwIfNoEntry: false });
-  } catch {
-    return undefined;
-  }
 }

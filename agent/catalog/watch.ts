@@ -1,4 +1,6 @@
 /** Tells the log what happens in the scripts folder. Only a hint (chokidar): every invocation asks the disk itself. */
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
 import path from 'node:path';
 import { watch } from 'chokidar';
 import { Failure } from '../../protocol/failures.ts';
@@ -9,6 +11,8 @@ import { stemOf } from './names.ts';
 
 /** A burst of events (an editor's save, a `git pull`) is looked at once. */
 const QUIET = 300;
+/** Between two looks at whether the folder is there, in milliseconds. */
+const INTERVAL = 5000;
 
 /** Starts watching; the result stops it. */
 export function watchScripts(root: string, catalog: Catalog, log: Logger): () => Promise<void> {
@@ -30,10 +34,43 @@ export function watchScripts(root: string, catalog: Catalog, log: Logger): () =>
   watcher.on('error', (error) => {
     log.warn({ err: error }, 'cannot watch the scripts folder; changes are still seen at the next call');
   });
+  const stopLooking = watchFolder(root, catalog, log);
   return async () => {
+    stopLooking();
     clearTimeout(timer);
     await watcher.close();
   };
+}
+
+/** Says once that the folder cannot be read, and once that it can again. Asynchronously: a network disk may take its time to answer. */
+function watchFolder(root: string, catalog: Catalog, log: Logger): () => void {
+  let fault: string | undefined;
+  let looking = false;
+  const look = async (): Promise<void> => {
+    if (looking) return;
+    looking = true;
+    const before = fault;
+    fault = await access(`${root}/.`, constants.R_OK | constants.X_OK).then(
+      () => undefined,
+      () => faultOf(catalog),
+    );
+    if (before === undefined && fault !== undefined) log.error({ reason: fault }, 'the scripts folder cannot be read: calls are refused');
+    if (before !== undefined && fault === undefined) log.info({ scripts: root }, 'the scripts folder can be read again');
+    looking = false;
+  };
+  const timer = setInterval(() => void look(), INTERVAL).unref();
+  return () => {
+    clearInterval(timer);
+  };
+}
+
+function faultOf(catalog: Catalog): string | undefined {
+  try {
+    catalog.checkFolder();
+    return undefined;
+  } catch (error) {
+    return Failure.from(error).message;
+  }
 }
 
 async function report(name: string, catalog: Catalog, log: Logger): Promise<void> {

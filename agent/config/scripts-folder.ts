@@ -1,7 +1,18 @@
 /** The scripts folder as the agent's user finds it: what may not be read is said, with the command that helps, and never passed over. */
-import { readFileSync, readdirSync, realpathSync, statSync, type Stats } from 'node:fs';
+import { opendirSync, readFileSync, readdirSync, realpathSync, statSync, type Stats } from 'node:fs';
 import path from 'node:path';
 import { Failure } from '../../protocol/failures.ts';
+
+/**
+ * Whether the scripts folder can be read at this moment. Where it cannot, nobody knows which scripts there are.
+ * @throws Failure `cannot-start` that says why, and what to do
+ */
+export function checkFolder(root: string): void {
+  readable(root, '', (it) => {
+    statSync(`${it}/.`);
+    opendirSync(it).closeSync();
+  });
+}
 
 /** What is to become of a folder that we may not read. */
 export type OnUnreadable = (failure: Failure) => void;
@@ -50,6 +61,16 @@ function look(absolute: string, folder: string) {
   });
 }
 
+/** Undefined if it is not there. @param name what messages call it. @throws Failure `cannot-start` for one in a folder that we may not enter */
+export function statBelow(file: string, name: string): Stats | undefined {
+  try {
+    return readable(file, name, (it) => statSync(it));
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    return undefined; // also a name that is too long with one of the extensions, and a link to itself
+  }
+}
+
 /** @param name what messages call it. @throws Failure `cannot-start` if we may not read it, or a system error */
 export function readBelow(file: string, name: string): Buffer {
   return readable(file, name, (it) => readFileSync(it));
@@ -59,9 +80,18 @@ function readable<T>(file: string, name: string, read: (file: string) => T): T {
   try {
     return read(file);
   } catch (cause) {
-    if (!isDenied(cause)) throw cause;
-    throw new Failure('cannot-start', `the agent's user may not read ${name || file}; run: chmod a+rX '${barrierTo(file)}'`, { cause });
+    if (isDenied(cause))
+      throw new Failure('cannot-start', `the agent's user may not read ${name || file}; run: chmod a+rX '${barrierTo(file)}'`, { cause });
+    throw name === '' ? gone(file, cause) : cause;
   }
+}
+
+/** It is not there any more, or its disk does not answer. */
+function gone(root: string, cause: unknown): Failure {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  const what = code === 'ENOENT' ? 'is not there' : `cannot be read (${code})`;
+  const remedy = "on the agent's host, mount it or put it back (scripts in agent.yaml says where); calls are taken again at once";
+  return new Failure('cannot-start', `the scripts folder ${root} ${what}, so that nothing was started; ${remedy}`, { cause });
 }
 
 /** The first folder on the way that may not be entered; the file itself if there is none. */

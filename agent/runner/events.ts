@@ -57,9 +57,8 @@ export class Events {
 
   #tasksFor({ event, task: only }: Invocation): Task[] {
     const { config, log } = this.#parts;
-    const root = realpathSync(config.scripts);
-    const entries = readTasks(root, (file) => {
-      checkTrust(root, file);
+    const entries = readTasks(config.scripts, (file) => {
+      checkTrust(realpathSync(config.scripts), file);
     });
     for (const { file, problem } of entries) if (problem !== '') log.warn({ file, reason: problem }, 'task file cannot be used');
     const usable = entries.flatMap(({ task, problem }) => (task === undefined || problem !== '' ? [] : [task]));

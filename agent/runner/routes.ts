@@ -72,6 +72,7 @@ async function route(request: IncomingMessage, { runner, catalog, journal }: Rou
       return { status: 'ok', version: version(), ...runner.status };
     case 'GET readyz':
       if (runner.status.draining) throw new Failure('draining', 'the agent is about to stop and takes no new runs');
+      catalog.checkFolder();
       return { status: 'ready' };
     case 'GET v1 runs':
       return { runs: await listed(runner, parse(Filter, url)) };

@@ -88,9 +88,8 @@ export function describeRun(row: JournalRow, folder: string, mask: (text: string
 }
 
 export function listTasks(root: string): TaskSummary[] {
-  const real = realpathSync(root);
-  const entries = readTasks(real, (file) => {
-    checkTrust(real, file);
+  const entries = readTasks(root, (file) => {
+    checkTrust(realpathSync(root), file);
   });
   return entries.map(({ file, task, problem }) => {
     if (task === undefined) return { ...NO_TASK, file, problem };

@@ -27,6 +27,7 @@ export async function examineRunner({ socket }: Config): Promise<Finding[]> {
     const { version: theirs, running, queued, draining } = Health.parse(await callRunner(socket, 'GET', '/healthz'));
     if (theirs !== version()) return [warn(socket, `the runner is version ${theirs}, this command is ${version()}; restart the agent`)];
     if (draining) return [warn(socket, 'the runner is about to stop and takes no new runs')];
+    await callRunner(socket, 'GET', '/readyz');
     return [ok(socket, `the runner answers; ${running} runs go on, ${queued} wait`)];
   } catch (error) {
     return [failed(socket, error)];
@@ -108,7 +109,9 @@ export async function examineAdmin(config: Config): Promise<Finding[]> {
   try {
     const status = await ready(config, listen);
     return [
-      status === 200 ? ok(about, 'the admin listener answers') : fail(about, `answers ${status}: the runner is away, or about to stop`),
+      status === 200
+        ? ok(about, 'the admin listener answers')
+        : fail(about, `answers ${status}: the runner is away, or takes no calls; its line above says why`),
     ];
   } catch (error) {
     return [fail(about, `${Failure.from(error).message}; is the front running, and the port free for it? Its log says more`)];

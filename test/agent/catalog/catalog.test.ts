@@ -86,10 +86,18 @@ suite('the catalog', () => {
       const denied = (what: string, where: string): string => `the agent's user may not read ${what}; run: chmod a+rX '${where}'`;
       await assert.rejects(catalog.resolve('x'), { code: 'cannot-start', message: denied('x.sh', file) });
       await assert.rejects(catalog.resolve('y'), { code: 'broken-manifest', message: denied(manifest, manifest) });
+      await assert.rejects(catalog.resolve('deep/z'), { code: 'cannot-start', message: denied('deep/z', folder) });
       assert.throws(() => catalog.names(), { code: 'cannot-start', message: denied('deep', folder) });
       assert.throws(() => readTasks(root, () => undefined), { code: 'cannot-start', message: denied('deep', folder) });
     });
-    for (const place of [file, manifest, folder]) chmodSync(place, 0o755);
+    for (const mode of [0o644, 0o311]) {
+      chmodSync(root, mode);
+      await asNobody(async () => {
+        await assert.rejects(catalog.resolve('missing'), { code: 'cannot-start' });
+        assert.throws(() => catalog.checkFolder(), { code: 'cannot-start', message: new RegExp(`run: chmod a\\+rX '${root}'$`) });
+      });
+    }
+    for (const place of [root, file, manifest, folder]) chmodSync(place, 0o755);
     await asNobody(async () => {
       for (const name of ['x', 'y', 'deep/z']) await catalog.resolve(name);
       assert.deepEqual(catalog.names(), ['deep/z.sh', 'x.sh', 'y.sh']);
