@@ -7,6 +7,7 @@ import { Age } from '../config/units.ts';
 import { runTool } from '../process/execute.ts';
 import { unitOf } from './doctor/units.ts';
 import { FRONT, RELOAD, keysNotInForce } from './keys-in-force.ts';
+import { readKeys } from './configuration.ts';
 import { UsageError, printJsonLines } from './terminal.ts';
 
 interface ChangeOptions {
@@ -32,7 +33,7 @@ export interface RevokeOptions extends ChangeOptions {
 export function createKeyFor(config: Config, id: string, options: CreateOptions): Promise<number> {
   const { showSecret, expires, description, scripts, networks, hosts, events } = options;
   const fields = { description, scripts, networks, hosts, events, expires: expires === undefined ? undefined : momentOf(expires) };
-  const secret = mendable(() => createKey(config.keys, id, fields));
+  const secret = mendable(config, () => createKey(config.keys, id, fields));
   const everything = scripts === undefined ? 'note that it may call every script, and tasks; --scripts makes a key for some\n' : '';
   const said = `${warnOfEnd(config, id)}${everything}key ${id} was made; its stub: mediator-agent stub --key ${id} --output mediator.sh`;
   return conclude(config, { id, change: 'created', ...(showSecret === true ? { secret } : {}) }, said, options);
@@ -48,7 +49,7 @@ function warnOfEnd({ keys }: Config, id: string): string {
 
 export function rotateKeyOf(config: Config, id: string, options: RotateOptions): Promise<number> {
   const until = Date.now() + milliseconds('--overlap', options.overlap);
-  const secret = mendable(() => rotateKey(config.keys, id, until));
+  const secret = mendable(config, () => rotateKey(config.keys, id, until));
   const previous_until = new Date(until).toISOString();
   const said = `${warnOfEnd(config, id)}key ${id} has a new secret; stubs with the old one work until ${previous_until}
 now: mediator-agent stub --key ${id} --output mediator.sh, and push it in place of the old one
@@ -59,7 +60,7 @@ now: mediator-agent stub --key ${id} --output mediator.sh, and push it in place 
 
 export function revokeKeyOf(config: Config, id: string, options: RevokeOptions): Promise<number> {
   const previous = options.previous === true;
-  mendable(() => {
+  mendable(config, () => {
     revokeKey(config.keys, id, { previous });
   });
   const said = previous ? `the replaced secrets of the key ${id} are no more` : `key ${id} is no more; runs that it began go on`;
@@ -113,7 +114,9 @@ function milliseconds(option: string, text: string): number {
   throw new UsageError(`${option} ${age.error.issues[0]?.message ?? ''}`);
 }
 
-function mendable<T>(change: () => T): T {
+/** @throws KeysError for a file that has faults already, UsageError for a change that cannot be */
+function mendable<T>(config: Config, change: () => T): T {
+  readKeys(config);
   try {
     return change();
   } catch (error) {

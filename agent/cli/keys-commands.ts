@@ -4,7 +4,7 @@ import { HOSTS } from '../../protocol/messages.ts';
 import { createKeyFor, revokeKeyOf, rotateKeyOf, type CreateOptions, type RevokeOptions, type RotateOptions } from './keys-changes.ts';
 import { listKeys } from './keys.ts';
 import { exit, listing, type WithConfig } from './options.ts';
-import { readConfig } from './terminal.ts';
+import { readConfig } from './configuration.ts';
 
 /** Long enough to push new stubs by hand into every pod. */
 const OVERLAP = '7d';

@@ -2,10 +2,10 @@
 import { z } from 'zod';
 import { Failure } from '../../protocol/failures.ts';
 import type { Config } from '../config/config.ts';
-import { loadKeys, type Key } from '../config/keys.ts';
-import { formatProblem } from '../config/yaml-file.ts';
+import type { Key } from '../config/keys.ts';
 import { callRunner } from '../wire/runner-api.ts';
-import { UsageError, formatTable, printJsonLines } from './terminal.ts';
+import { readKeys } from './configuration.ts';
+import { formatTable, printJsonLines } from './terminal.ts';
 
 const Uses = z.object({
   keys: z.array(z.object({ key: z.string(), at: z.number(), address: z.string(), previous_at: z.number().nullable() })),
@@ -14,11 +14,10 @@ type Use = z.output<typeof Uses>['keys'][number];
 
 /** Never with a secret. */
 export async function listKeys(config: Config, { json }: { json?: boolean }): Promise<void> {
-  const keys = loadKeys(config.keys);
-  if (!keys.ok) throw new UsageError(keys.problems.map(formatProblem).join('\n'));
+  const keys = readKeys(config);
   const uses = await usesOf(config);
   const now = Date.now();
-  const views = keys.value.map((key) => viewOf(key, uses?.get(key.id), now));
+  const views = keys.map((key) => viewOf(key, uses?.get(key.id), now));
   if (json === true) {
     printJsonLines(views);
     return;

@@ -3,6 +3,7 @@ import { Argument, Command, Option } from 'commander';
 import { HOSTS, type Start } from '../../protocol/messages.ts';
 import { version } from '../config/version.ts';
 import { check } from './check.ts';
+import { readConfig } from './configuration.ts';
 import { bashCompletion } from './completion.ts';
 import { addExamples } from './examples.ts';
 import { doctor } from './doctor/doctor.ts';
@@ -16,7 +17,7 @@ import { addSimulate } from './simulate/command.ts';
 import { PARTS } from './serve.ts';
 import { stub, type StubOptions } from './stub.ts';
 import { listTasks, showTask, testTask } from './tasks.ts';
-import { Concluded, EXIT_USAGE, readConfig } from './terminal.ts';
+import { Concluded, EXIT_USAGE } from './terminal.ts';
 
 export function createProgram(): Command {
   const program = new Command('mediator-agent')
@@ -42,8 +43,8 @@ export function createProgram(): Command {
     .option('--credentials <folder>', 'where the secrets are that manifests ask for')
     .action((options: InitOptions) => init(options));
 
-  for (const [name, text, start] of PARTS) {
-    configured(program.command(name).description(text)).action(({ config }: WithConfig) => start(readConfig(config)));
+  for (const [name, text, read, start] of PARTS) {
+    configured(program.command(name).description(text)).action(({ config }: WithConfig) => start(read(config)));
   }
   listing(program.command('check').description('validate configuration, keys, certificate and scripts; start nothing')).action(
     async ({ config, ...options }: WithConfig & { json?: boolean }) => exit(await check(config, options)),

@@ -6,7 +6,7 @@ import { configured, exit, listing, type WithConfig } from './options.ts';
 import { listRefused, type RefusedOptions } from './refusals.ts';
 import type { ListOptions } from './run-query.ts';
 import { cancelRun, exportRuns, listRuns, logs, rerun, showRun, type LogOptions } from './runs.ts';
-import { readConfig } from './terminal.ts';
+import { readConfig } from './configuration.ts';
 import { verifyRuns, type VerifyOptions } from './verify.ts';
 
 export function addRuns(program: Command): void {

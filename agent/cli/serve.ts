@@ -6,18 +6,18 @@ import { startPart, type Part } from '../process/execute.ts';
 import { notify, notifyReload, startWatchdog } from '../process/service-manager.ts';
 import { startRunner, type RunningPart } from '../runner/main.ts';
 import { LAST_PATIENCE } from '../runner/runner.ts';
+import { readConfig, readConfigAndKeys } from './configuration.ts';
 import { UsageError } from './terminal.ts';
 
-/** This program: main.ts, or the one file that `npm run package` makes of everything. */
-const MAIN = process.argv[1] ?? '';
+const MAIN = process.argv[1] ?? ''; // main.ts, or the one file that `npm run package` makes of everything
 /** Before a part that died is started again, in milliseconds. */
 const RESTART_DELAY = 1000;
 
 /** Commands that go on until they are stopped. */
-export const PARTS: [name: string, description: string, start: (config: Config) => Promise<void>][] = [
-  ['serve', 'run the agent: front and runner', serve],
-  ['front', 'run the front alone (for systemd)', serveFront],
-  ['runner', 'run the runner alone (for systemd)', serveRunner],
+export const PARTS: [name: string, description: string, read: (file: string) => Config, start: (config: Config) => Promise<void>][] = [
+  ['serve', 'run the agent: front and runner', readConfigAndKeys, serve],
+  ['front', 'run the front alone (for systemd)', readConfigAndKeys, serveFront],
+  ['runner', 'run the runner alone (for systemd)', readConfig, serveRunner],
 ];
 
 async function serve(config: Config): Promise<void> {

@@ -4,10 +4,10 @@ import { fileURLToPath } from 'node:url';
 import { LIMITS } from '../../protocol/constants.ts';
 import type { Address } from '../config/address.ts';
 import type { Config } from '../config/config.ts';
-import { loadKeys, type Key } from '../config/keys.ts';
+import type { Key } from '../config/keys.ts';
 import { replaceFile } from '../config/replace-file.ts';
-import { formatProblem } from '../config/yaml-file.ts';
 import { runTool } from '../process/execute.ts';
+import { readKeys } from './configuration.ts';
 import { cautionsOf } from './stub-cautions.ts';
 import { UsageError, printable } from './terminal.ts';
 
@@ -86,9 +86,7 @@ function checkTimeout(text = '1'): void {
 }
 
 function chooseKey(config: Config, id: string | undefined): Key {
-  const keys = loadKeys(config.keys);
-  if (!keys.ok) throw new UsageError(keys.problems.map(formatProblem).join('\n'));
-  const alive = keys.value.filter(({ expires = Infinity }) => Date.now() < expires);
+  const alive = readKeys(config).filter(({ expires = Infinity }) => Date.now() < expires);
   const key = id === undefined ? alive[0] : alive.find((candidate) => candidate.id === id);
   if (key === undefined)
     throw new UsageError(

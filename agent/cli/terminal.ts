@@ -1,15 +1,22 @@
 /** What the command line prints for people: errors, tables, times. */
 import { Failure, exitCodeOf } from '../../protocol/failures.ts';
-import { loadConfig, type Config } from '../config/config.ts';
-import { formatProblem } from '../config/yaml-file.ts';
 
 /** 128 + SIGPIPE, as programs end whose output nobody reads. */
 export const EXIT_UNREAD = 141;
 /** EX_USAGE (sysexits.h). */
 export const EXIT_USAGE = 64;
+/** EX_CONFIG. */
+export const EXIT_CONFIG = 78;
 
 /** Something that the person at the terminal can mend: printed as it is, without a stack. */
-export class UsageError extends Error {}
+export class UsageError extends Error {
+  readonly exitCode: number = EXIT_USAGE;
+}
+
+/** keys.yaml cannot be used. */
+export class KeysError extends UsageError {
+  override readonly exitCode = EXIT_CONFIG;
+}
 
 /** Everything was said already; this is the exit code. */
 export class Concluded extends Error {
@@ -26,20 +33,13 @@ export function fail(error: unknown): number {
   if (error instanceof Concluded) return error.exitCode;
   if (error instanceof UsageError) {
     process.stderr.write(`mediator-agent: ${error.message}\n`);
-    return EXIT_USAGE;
+    return error.exitCode;
   }
   const failure = Failure.from(error);
   process.stderr.write(`mediator-agent: ${failure.message}\n`);
   if (failure.code !== 'internal') return exitCodeOf(failure.code);
   if (failure.cause instanceof Error && process.env.MEDIATOR_DEBUG !== undefined) process.stderr.write(`${failure.cause.stack ?? ''}\n`);
   return 1;
-}
-
-/** @throws UsageError that names file, line and field of every fault */
-export function readConfig(file: string): Config {
-  const parsed = loadConfig(file);
-  if (parsed.ok) return parsed.value;
-  throw new UsageError(parsed.problems.map(formatProblem).join('\nmediator-agent: '));
 }
 
 /** A table with aligned columns, for people. */

@@ -7,7 +7,7 @@ import { Address, Name, isLoopback } from './address.ts';
 import { checkMode } from './modes.ts';
 import { SmtpServer } from './smtp.ts';
 import { Age, Duration, Size } from './units.ts';
-import { readYamlFile, type Parsed, type Problem } from './yaml-file.ts';
+import { readYamlFile, type Problem } from './yaml-file.ts';
 
 /** Linux: sun_path holds 108 bytes with the closing NUL. */
 const SOCKET_PATH_MAX = 107;
@@ -83,18 +83,26 @@ const AgentYaml = z.strictObject({
 /** The configuration with absolute paths. Durations are milliseconds, sizes are bytes. */
 export type Config = z.output<typeof AgentYaml> & { file: string };
 
-export function loadConfig(file: string): Parsed<Config> {
+/** `keys`: where the keys are, if a file with faults says that much. */
+type LoadedConfig = { ok: true; value: Config } | { ok: false; problems: Problem[]; keys: string | undefined };
+
+export function loadConfig(file: string): LoadedConfig {
   const absolute = path.resolve(file);
   const parsed = statSync(absolute, { throwIfNoEntry: false })?.isFile() === true ? readYamlFile(absolute, AgentYaml) : missing(absolute);
   const mode = checkMode(absolute, 0o022, 'others may change which programs run', 'go-w');
-  if (!parsed.ok) return { ok: false, problems: [...parsed.problems, ...mode] };
+  if (!parsed.ok) return { ok: false, problems: [...parsed.problems, ...mode], keys: keysIn(absolute, parsed.data) };
   const config = withAbsolutePaths(absolute, parsed.value);
   const crossed = crossCheck(config).map(([field, message]) => ({ file: absolute, line: 0, field, message }));
   const problems = [...crossed, ...mode];
-  return problems.length === 0 ? { ok: true, value: config } : { ok: false, problems };
+  return problems.length === 0 ? { ok: true, value: config } : { ok: false, problems, keys: config.keys };
 }
 
-function missing(file: string): { ok: false; problems: Problem[] } {
+function keysIn(file: string, data: unknown): string | undefined {
+  const { keys } = z.object({ keys: AgentYaml.shape.keys }).safeParse(data).data ?? {};
+  return keys === undefined ? undefined : path.resolve(path.dirname(file), keys);
+}
+
+function missing(file: string): { ok: false; problems: Problem[]; data?: unknown } {
   const message = 'is not there, or no file; name yours with --config FILE, or make one: mediator-agent init --dir FOLDER';
   return { ok: false, problems: [{ file, line: 0, field: '', message }] };
 }

@@ -14,7 +14,8 @@ export interface Problem {
   message: string;
 }
 
-export type Parsed<T> = { ok: true; value: T } | { ok: false; problems: Problem[] };
+/** `data`: what stands in a file that has faults, of any shape; missing if that cannot be said. */
+export type Parsed<T> = { ok: true; value: T } | { ok: false; problems: Problem[]; data?: unknown };
 
 /** Larger than any file that a person writes; keeps a stray log file from being parsed. */
 const MAX_BYTES = 1024 * 1024;
@@ -55,7 +56,7 @@ export function parseYaml<S extends z.ZodType>(file: string, text: string, schem
   if (result.success && audited.length + doubled.length === 0) return { ok: true, value: result.data };
   const issues = [...(result.error?.issues ?? []).flatMap((issue) => spell(issue, schema)), ...audited];
   const problems = issues.map(({ path, message }) => fault(lineOf(document, lines, path), path.map(String).join('.'), message));
-  return { ok: false, problems: [...problems, ...doubled].sort((a, b) => a.line - b.line) };
+  return { ok: false, problems: [...problems, ...doubled].sort((a, b) => a.line - b.line), data };
 }
 
 /** The library would stop at the first one, and name neither it nor the other. */

@@ -7,6 +7,7 @@ import { countFailures, faulty, ok, printFinding, warn, type Finding } from '../
 import { inspectFront } from '../inspections.ts';
 import { inspectPlaces, inspectScripts } from '../script-inspections.ts';
 import { wellSaid } from '../check.ts';
+import { keyFaults } from '../configuration.ts';
 import { examineAdmin, examineFront, examineKeys, examineRunner, examineUpstream } from './answers.ts';
 import { examineClock, examineInterpreters, examineNode } from './machine.ts';
 import { examineLimits } from './processes.ts';
@@ -30,7 +31,7 @@ const LIVING: Step[] = [examineKeys, examineFront, examineAdmin, examineUnits, e
 /** Prints as it goes. Resolves with the exit code: 1 if anything failed. @param file agent.yaml */
 export async function doctor(file: string, { json }: { json?: boolean }): Promise<number> {
   const parsed = loadConfig(file);
-  const steps = parsed.ok ? stepsWith(parsed.value) : stepsWithout(file, parsed.problems);
+  const steps = parsed.ok ? stepsWith(parsed.value) : stepsWithout(file, [...parsed.problems, ...keyFaults(parsed.keys)]);
   let failures = 0;
   for (const step of [() => [ok('agent', `mediator-agent ${version()}`), ...examineNode()], ...steps]) {
     const findings = await step();

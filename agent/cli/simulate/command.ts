@@ -3,8 +3,9 @@ import { Option, type Command } from 'commander';
 import { z } from 'zod';
 import type { Kind } from '../../config/kinds.ts';
 import { Size } from '../../config/units.ts';
+import { readConfig } from '../configuration.ts';
 import { configured } from '../options.ts';
-import { UsageError, readConfig } from '../terminal.ts';
+import { UsageError } from '../terminal.ts';
 import { TRIGGERS } from './payloads.ts';
 import { EVENTS } from './securechange.ts';
 import { readInput, simulate, type SimulateOptions } from './simulate.ts';
@@ -40,9 +41,7 @@ export function addSimulate(program: Command): void {
   common(command.command('securechange'))
     .description('every event, the Test button, up to five tries for what fails, and five identical calls at once')
     .addOption(
-      new Option('--kind <kind>', 'what the script is registered as (default: kind in its manifest, else trigger)').choices(
-        SECURECHANGE_KINDS,
-      ),
+      new Option('--kind <kind>', 'what it is registered as (default: kind in its manifest, else trigger)').choices(SECURECHANGE_KINDS),
     )
     .option('--event <event...>', `of a trigger (default: ${EVENTS.join(' ')})`)
     .option('--argument <text>', 'the Arguments field of the registration; it arrives as one argument')

@@ -143,6 +143,50 @@ suite('check', () => {
       ['1: names', '1: listen', '2: log'].map((place) => `${agent.config}:${place}`),
     );
   });
+  test('names the faults of the keys beside those of the configuration, as serve does, wherever that says the keys are', async () => {
+    const good = readFileSync(agent.config, 'utf8');
+    const keys = path.join(agent.dir, 'other.yaml');
+    writeFileSync(keys, 'keys:\n  - id: a b\n    secret: short\n', { mode: 0o600 });
+    const said = async (settings: string): Promise<string> => {
+      writeFileSync(agent.config, settings);
+      const [checked, examined, served] = [await agent.command(['check']), await agent.command(['doctor']), await agent.command(['serve'])];
+      assert.deepEqual([checked.code, examined.code, served.code], [64, 1, 64]);
+      const faults = checked.stdout.replaceAll('FAIL  ', '');
+      assert.equal(served.stderr.replaceAll('mediator-agent: ', ''), faults);
+      for (const line of checked.stdout.trimEnd().split('\n')) assert.ok(examined.stdout.includes(line), line);
+      return faults;
+    };
+    const other = good.replace(/^keys: .*$/m, 'keys: other.yaml');
+    for (const wrong of [`${other}\nlogs: info\n`, `${other}\nlog: loud\n`, `${other}\ntls: {}\n`])
+      assert.match(await said(wrong), /agent\.yaml:\d+: [^]*other\.yaml:2: keys\.0\.id: .*\n\S+other\.yaml:3: keys\.0\.secret: /, wrong);
+    for (const wrong of [good.replace(/^keys: .*$/m, 'keys: [other.yaml]'), 'keys: {other.yaml'])
+      assert.doesNotMatch(await said(wrong), /other\.yaml:/, wrong);
+    writeFileSync(agent.config, good);
+  });
+  test('exits with 78 where only the keys have faults, as every command does that reads them; each names all of them', async () => {
+    const keys = path.join(agent.dir, 'keys.yaml');
+    const good = readFileSync(keys);
+    writeFileSync(keys, 'keys:\n  - id: a b\n    secret: short\n');
+    for (const command of [
+      'check',
+      'serve',
+      'front',
+      'keys list',
+      'keys create x',
+      'keys rotate x',
+      'keys revoke x',
+      'stub --url wss://a',
+    ]) {
+      const { code, stdout, stderr } = await mediatorAgent([...command.split(' '), '--config', agent.config]);
+      assert.equal(code, 78, command + stderr);
+      assert.match(
+        command === 'check' ? stdout.replaceAll('FAIL  ', 'mediator-agent: ') : stderr,
+        /^mediator-agent: \S+keys\.yaml:2: keys\.0\.id: .*\nmediator-agent: \S+keys\.yaml:3: keys\.0\.secret: .*\n$/,
+        command,
+      );
+    }
+    writeFileSync(keys, good);
+  });
   test('names a broken script, and exits with 1', async () => {
     agent.script('good.sh', '#!/bin/bash\n');
     agent.script('bad.sh', '#!/bin/bash\n', { manifest: 'timeout: soon\n' });

@@ -277,7 +277,7 @@ suite('by a user who is neither root nor the agent', { skip: process.getuid?.() 
 
   for (const [words, args, files] of [
     [['keys', 'list'], [], ['keys.yaml']],
-    [['keys', 'create', 'x'], [], ['keys.yaml.new']],
+    [['keys', 'create', 'x'], [], ['keys.yaml']],
     [['scripts', 'list'], [], ['state/runner.sock']],
     [['scripts', 'approve'], ['--all'], ['scripts']],
     [['scripts', 'approve'], ['hello'], ['scripts']],
