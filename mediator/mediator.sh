@@ -1371,6 +1371,7 @@ tls_explain() {
 tls_problem() {
   local at="$URL_HOST:$URL_PORT${PROXY:+ by the proxy $PROXY}" said
   case $1 in
+    verify:*expired*) fail 77 "the certificate of $at does not verify: ${1#*:}; renew it on the agent's host and make a new stub, or correct the clock of this pod" ;;
     verify:*) fail 77 "the certificate of $at does not verify: ${1#*:}; check the host name in the URL and the certificate in MEDIATOR_CA or the stub" ;;
     certificate) fail 78 'openssl cannot read a certificate or its key; check the settings MEDIATOR_CA, MEDIATOR_CERT and MEDIATOR_CERT_KEY, or make a new stub' ;;
     client) tls_unwanted "$at" ;;

@@ -160,10 +160,10 @@ pin() {
   each elsewhere
 }
 
-@test "an expired certificate is 77" {
+@test "an expired certificate is 77, and is to be renewed: neither the host name nor the stub is wrong" {
   expired() {
     calls_server_of "$1" expired
-    fails 77 '*does not verify: *expired*'
+    fails 77 "*does not verify: *expired; renew it on the agent's host*"
   }
   each expired
 }

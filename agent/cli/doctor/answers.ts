@@ -1,4 +1,5 @@
 /** Who answers: the runner on its socket, the front with its certificate and a real proof, the admin listener, a sidecar's agent. */
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { get as getPlain, type IncomingMessage } from 'node:http';
 import { get as getTls, type RequestOptions } from 'node:https';
@@ -76,9 +77,11 @@ async function examineListener(config: Config, scheme: 'wss' | 'ws', address: Ad
 function frontFailure(about: string, { code, message }: Failure, tls: Config['tls']): Finding {
   if (tls?.clients !== undefined && code === 'unauthorized')
     return ok(about, 'the front answers, and demands a client certificate, so that no key was tried');
-  if (/certificate|self-signed|altname/i.test(message)) {
+  if (tls !== undefined && /certificate|self-signed|altname/i.test(message)) {
+    const expired = message.includes('expired') && Date.parse(new X509Certificate(readFileSync(tls.certificate)).validTo) <= Date.now();
+    if (expired) return fail(about, `${message}, as said of ${tls.certificate} above; once it is renewed, run: ${RELOAD}`);
     const remedy = `if it was renewed, run: ${RELOAD} (without systemd: HUP); else another program listens there`;
-    return fail(about, `${message}: what is served is not ${tls?.certificate ?? 'the certificate'}; ${remedy}`);
+    return fail(about, `${message}: what is served is not ${tls.certificate}; ${remedy}`);
   }
   return fail(about, message);
 }

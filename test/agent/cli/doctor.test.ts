@@ -186,6 +186,29 @@ suite('doctor, where something is wrong', () => {
   });
 });
 
+suite('doctor, beside a certificate that has expired', () => {
+  let agent: TestAgent;
+  before(async () => (agent = await startOnPorts({ settings: { names: ['localhost'] } })));
+  after(() => agent.close());
+
+  test('says that it is to be renewed, and does not take what is served for another one that a reload would replace', async () => {
+    const folder = path.join(agent.dir, 'tls');
+    const helper = new URL('../../helpers/mediator-stub.bash', import.meta.url).pathname;
+    execFileSync('bash', [
+      '-c',
+      'source "$1" && cd "$2" && cp key.pem a.key && expire a && mv expired.pem cert.pem',
+      'bash',
+      helper,
+      folder,
+    ]);
+    await agent.reload();
+    const said = await wrong(agent);
+    assert.match(said, /^fail .*cert\.pem: expired on 2020-01-02; renew it, then make new stubs/m);
+    assert.match(said, /^fail wss:.*: certificate has expired, as said of .*cert\.pem above; once it is renewed, run: .*reload/m);
+    assert.doesNotMatch(said, /is not .*cert\.pem|if it was renewed/);
+  });
+});
+
 suite('doctor and check by root', { skip: process.getuid?.() !== 0 && 'needs root' }, () => {
   let agent: TestAgent;
   before(async () => {
