@@ -983,7 +983,7 @@ http_expect() {
 
 # Reads status line and headers into ANSWER_*.
 http_answer() {
-  local line value count limit=$((SECONDS + CONNECT_TIMEOUT))
+  local line value count limit=$((SECONDS + CONNECT_TIMEOUT + 1)) # SECONDS counts whole ones: the first may be over at once
   ANSWER_DATE='' ANSWER_SCRIPTS='' ANSWER_TYPE='' ANSWER_ACCEPT='' ANSWER_PROTOCOL='' ANSWER_PROOF='' ANSWER_FAILURE='' ANSWER_EXTENSIONS=''
   http_line line "$limit" || return
   [[ "$line " == HTTP/1.[01]\ [1-9][0-9][0-9]\ * ]] || http_stranger 'something that is not HTTP' || return
@@ -1011,6 +1011,7 @@ http_answer() {
 http_line() {
   local text left=$(($2 - SECONDS)) # asked for once: a second later it might be 0, and read -t 0 succeeds without reading
   { [[ -n $WIRE_IN ]] && ((left > 0)); } || wire_lost "no complete answer within $CONNECT_TIMEOUT s" || return
+  ((left <= CONNECT_TIMEOUT)) || left=$CONNECT_TIMEOUT
   IFS= read -r -t "$left" -n "$ANSWER_LINE" -u "$WIRE_IN" text 2>&- || http_silence $? || return
   ((${#text} < ANSWER_LINE)) || http_stranger 'an endless line' || return
   printf -v "$1" %s "${text%$'\r'}"
@@ -1344,7 +1345,7 @@ tls_aloud() {
 
 # Leaves the reason why openssl ended before an answer came. It lets openssl try again and reads what it says.
 tls_explain() {
-  local line said='' limit=$((SECONDS + CONNECT_TIMEOUT))
+  local line said='' limit=$((SECONDS + CONNECT_TIMEOUT + 1))
   wire_close
   wire_start tls_aloud || return
   wire_mute

@@ -84,3 +84,13 @@ json() {
   call http_line line 2 || status=$?
   [ "$status" -ne 0 ] || [[ $line == HTTP/1.1* ]]
 }
+
+@test "a second that ends as an answer is waited for takes nothing from the time that it has" {
+  exec {WIRE_IN}< <(printf 'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n')
+  CONNECT_TIMEOUT=1
+  # The next second has begun at the second question for the time, and lasts.
+  unset SECONDS
+  ticks=0 SECONDS='(ticks += 1) > 1'
+  call http_answer
+  [ "$ANSWER_STATUS $ANSWER_TYPE" = '200 text/plain' ]
+}
