@@ -62,9 +62,7 @@ function refuseUpstream({ file, upstream }: Config): void {
     throw new UsageError(`${file} names an upstream and makes a sidecar, which has no runner; start it with "mediator-agent front"`);
 }
 
-interface StartedPart extends RunningPart {
-  line: string;
-}
+type StartedPart = RunningPart & { line: string };
 
 /** @param patience how long its end may take, in milliseconds, if that is longer than systemd would wait by itself; asked then, because a reload may change it */
 async function servePart(start: () => Promise<StartedPart>, patience?: () => number): Promise<void> {
@@ -138,7 +136,7 @@ async function startSupervised(name: 'front' | 'runner', config: Config): Promis
 function announce(line: string): void {
   const heard = notify('READY=1', `STATUS=${line}`);
   if (process.send === undefined && !heard) process.stderr.write(`ready ${line}\n`);
-  else if (process.connected) process.send?.(line);
+  else process.send?.(line, undefined, undefined, () => undefined); // who is gone need not know
 }
 
 /** TERM, INT, or the death of the process that started us. */
@@ -146,5 +144,6 @@ function untilStopped(): Promise<void> {
   return new Promise((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
     process.once('disconnect', () => resolve());
+    if (process.send !== undefined && !process.connected) resolve(); // it died while we were loaded
   });
 }

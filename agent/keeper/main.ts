@@ -23,6 +23,8 @@ export async function keep(args: string[]): Promise<void> {
   const { socket, log } = parseArgs({ args, options: { config: OPTION, socket: OPTION, log: OPTION } }).values;
   const keeper = new Keeper(createLogger('keeper', LOG_LEVELS.find((level) => level === log) ?? 'info'));
   await keeper.prepare();
+  const abandoned = !process.connected;
+  if (abandoned) return; // the next runner may have a keeper by now
   process.umask(0o177);
   const server = createServer((connection) => {
     keeper.accept(connection);
@@ -30,13 +32,13 @@ export async function keep(args: string[]): Promise<void> {
   rmSync(socket, { force: true }); // of a keeper that was killed; the runner has found that nobody listens
   server.listen(socket);
   process.umask(0o022);
-  server.once('listening', () => process.send?.('ready'));
+  server.once('listening', () => process.send?.('ready', undefined, undefined, () => undefined));
   for (const signal of ['SIGHUP', 'SIGINT'] as const) process.on(signal, () => undefined); // meant for the runner, which tells us
   process.on('SIGTERM', () => {
     keeper.endAll();
   });
   process.once('disconnect', () => {
-    keeper.leaveIfIdle(); // who started us is gone, perhaps before it came
+    keeper.leaveIfIdle(); // who started us is gone, perhaps before it connected
   });
   await keeper.left;
   server.close();

@@ -1,15 +1,21 @@
 /** Starting, stopping, dying and coming back: nothing is lost that was accepted, and nothing is left running. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { once } from 'node:events';
 import path from 'node:path';
+import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { after, before, beforeEach, suite, test } from 'node:test';
+import { z } from 'zod';
+import { KEEPER_SOCKET } from '../../agent/keeper/messages.ts';
 import { exitCodeOf } from '../../protocol/failures.ts';
 import { EXIT_UNKNOWN } from '../../protocol/outcomes.ts';
 import { prepareAgent, startAgent, type TestAgent } from '../helpers/agent.ts';
+import { AGENT_ENV, MAIN } from '../helpers/command.ts';
 import { isAlive, processesNaming } from '../helpers/processes.ts';
 import { dial, invoke, newToken, openSocket, startMessage, type Call } from '../helpers/stub.ts';
 import { soon, until } from '../helpers/wait.ts';
@@ -246,6 +252,29 @@ suite('a part of the agent that is killed', () => {
     assert.equal(await agent.ended(), null);
     agent.assertNothingLeft();
   });
+});
+
+suite('a part whose starter dies while it is being loaded', () => {
+  let agent: TestAgent;
+  before(async () => (agent = await prepareAgent()));
+  after(() => agent.close());
+
+  for (const part of ['runner', 'front', 'keeper']) {
+    test(`stops, in order: the ${part}`, async () => {
+      const args = [part, '--config', agent.config, ...(part === 'keeper' ? ['--socket', path.join(agent.state, KEEPER_SOCKET)] : [])];
+      const child = spawn(process.execPath, [MAIN, ...args], {
+        stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+        env: { ...process.env, ...AGENT_ENV },
+      });
+      const said = text(z.instanceof(Readable).parse(child.stderr));
+      const ended = once(child, 'exit');
+      child.disconnect();
+      assert.deepEqual(await soon('the end of the part', ended), [0, null]);
+      assert.equal(await said, '');
+      await until('its keeper is gone, too', () => processesNaming(agent.dir).length === 0);
+      agent.assertNothingLeft();
+    });
+  }
 });
 
 suite('an agent that cannot start', () => {
