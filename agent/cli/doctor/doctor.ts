@@ -26,7 +26,13 @@ const AGENT: Step[] = [
   examineState,
   examineRunner,
 ];
-const LIVING: Step[] = [examineKeys, examineFront, examineAdmin, examineUnits, examineLimits];
+const LIVING: Step[] = [
+  examineKeys,
+  examineFront,
+  examineAdmin,
+  (config) => examineUnits(config, countFailures(inspectFront(config, Date.now())) === 0),
+  examineLimits,
+];
 
 /** Prints as it goes. Resolves with the exit code: 1 if anything failed. @param file agent.yaml */
 export async function doctor(file: string, { json }: { json?: boolean }): Promise<number> {
@@ -53,5 +59,5 @@ function stepsWith(config: Config): (() => ReturnType<Step>)[] {
 /** What can be said although agent.yaml has faults. A running agent goes on with what it had. */
 function stepsWithout(file: string, problems: Problem[]): (() => ReturnType<Step>)[] {
   const rest = warn('the rest', 'was not looked at: it is found by way of agent.yaml; mend that, and call doctor again');
-  return [() => problems.map(faulty), examineClock, () => examineUnits({ file: path.resolve(file) }), () => [rest]];
+  return [() => problems.map(faulty), examineClock, () => examineUnits({ file: path.resolve(file) }, false), () => [rest]];
 }

@@ -6,13 +6,14 @@ import { fail, ok, warn, type Finding } from '../findings.ts';
 const UNITS = ['mediator-runner', 'mediator-front'] as const;
 const WANTED = 'LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,NRestarts,StatusText,ExecStart,Delegate';
 
-export async function examineUnits({ file }: Pick<Config, 'file'>): Promise<Finding[]> {
-  const findings = await Promise.all(UNITS.map((unit) => examineUnit(unit, file)));
+/** @param mended whether the files have no fault by now: a unit does not forget that a reload has failed */
+export async function examineUnits({ file }: Pick<Config, 'file'>, mended: boolean): Promise<Finding[]> {
+  const findings = await Promise.all(UNITS.map((unit) => examineUnit(unit, file, mended)));
   const known = findings.flat();
   return known.length > 0 ? known : [ok('units', `systemd starts nothing with ${file}`)];
 }
 
-async function examineUnit(unit: (typeof UNITS)[number], file: string): Promise<Finding[]> {
+async function examineUnit(unit: (typeof UNITS)[number], file: string, mended: boolean): Promise<Finding[]> {
   const known = await unitOf(unit, file);
   if (known === undefined) return [];
   const { ActiveState, SubState, ...rest } = known;
@@ -24,7 +25,11 @@ async function examineUnit(unit: (typeof UNITS)[number], file: string): Promise<
         `is ${ActiveState ?? 'in no state'} (${SubState ?? ''}); journalctl -u ${unit} -n 20 says why, then: systemctl restart ${unit}`,
       ),
     ];
-  if (status.includes('reload failed')) return [fail(unit, status)];
+  if (status.includes('reload failed') && !mended) return [fail(unit, status)];
+  if (status.includes('reload failed'))
+    return [
+      warn(unit, `${status}. The files have no fault by now; run: systemctl reload ${unit}, and they are in force, or it says why not`),
+    ];
   if (rest.NeedDaemonReload === 'yes') return [warn(unit, 'its unit file has changed; run: systemctl daemon-reload, and restart it')];
   if (rest.UnitFileState === 'disabled') return [warn(unit, `runs, and will not after a boot; run: systemctl enable ${unit}`)];
   const remarks = [

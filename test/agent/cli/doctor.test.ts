@@ -186,6 +186,38 @@ suite('doctor, where something is wrong', () => {
   });
 });
 
+suite('doctor, beside a unit whose last reload has failed', () => {
+  let agent: TestAgent;
+  before(async () => {
+    agent = await prepareAgent();
+    const status = 'wss://here; reload failed, the settings stay as they were: keys.yaml:3: keys.0.id: is not an id';
+    const shown = `LoadState=loaded\nActiveState=active\nStatusText=${status}\nExecStart={ argv[]=node front --config ${agent.config} ; }`;
+    mkdirSync(path.join(agent.dir, 'tools'));
+    writeFileSync(path.join(agent.dir, 'tools/systemctl'), `#!/bin/bash\necho '${shown}'\n`, { mode: 0o755 });
+  });
+  after(() => agent.close());
+
+  async function saidOf(unit: string): Promise<string> {
+    const PATH = `${agent.dir}/tools:${process.env.PATH ?? ''}`;
+    const { stdout } = await agent.command(['doctor'], [], { env: { PATH } });
+    return stdout.split('\n').find((line) => line.includes(` ${unit}: `)) ?? '';
+  }
+
+  test('says why as long as the files have a fault, and then that a reload will do: the unit itself does not forget', async () => {
+    for (const [file, text] of [
+      ['keys.yaml', 'keys: [x]\n'],
+      ['agent.yaml', 'names: []\n'],
+    ] as const) {
+      const whole = readFileSync(path.join(agent.dir, file));
+      writeFileSync(path.join(agent.dir, file), text);
+      assert.match(await saidOf('mediator-front'), /^FAIL {2}mediator-front: .*reload failed, .* is not an id$/);
+      writeFileSync(path.join(agent.dir, file), whole);
+    }
+    const said = await saidOf('mediator-front');
+    assert.match(said, /^warn {2}mediator-front: .*is not an id\. The files have no fault by now; run: systemctl reload mediator-front, /);
+  });
+});
+
 suite('doctor, beside a certificate that has expired', () => {
   let agent: TestAgent;
   before(async () => (agent = await startOnPorts({ settings: { names: ['localhost'] } })));
