@@ -5,9 +5,10 @@
 # printed, and exits with its exit code. Needs bash 4.4 or newer; for wss:// URLs also openssl or curl. Speaks mediator.v1,
 # which protocol/README.md specifies; "section N" below means a section of that file.
 #
-# The file is in the order of a call. bash runs a file while it reads it, so four lines outside of the functions take the call
-# as far as what is above them suffices: main_begin opens the connection, main_request asks for a WebSocket, main_ask sends
-# the request, and main does the rest. What is below is read while the peer works; that takes 4 ms off a call.
+# The file is in the order of a call. bash runs a file while it reads it, so five lines outside of the functions take the call
+# as far as what is above them suffices: main_begin lets openssl open the connection, main_open opens any other, main_request
+# asks for a WebSocket, main_ask sends the request, and main does the rest. What is below is read while openssl and the agent
+# work; that takes 4 ms off a call.
 #
 # Conventions: results come back in the variable whose name is the first argument, or in the globals that the comment
 # above a function names. A function that fails returns 1 and leaves PROBLEM_CODE and PROBLEM; only main, die and
@@ -43,7 +44,6 @@ BAKED_FAIL=''
 STUB_VERSION='0.1.0'
 SUBPROTOCOL='mediator.v1'
 RUN_PATH='/v1/run'
-ACCEPT_GUID='258EAFA5-E914-47DA-95CA-C5AB0DC85B11' # RFC 6455, section 4.2.2
 
 ANSWER_LINES=64       # most header lines of an HTTP answer
 ANSWER_LINE=4096      # longest line of an HTTP answer, bytes
@@ -61,59 +61,6 @@ WATCHED_FROM=2048     # bytes from which read goes without -t, which makes it re
 SLOWEST=8192          # bytes per second below which a long payload counts as stalled
 
 OPCODE_CONTINUATION=0 OPCODE_TEXT=1 OPCODE_BINARY=2 OPCODE_CLOSE=8 OPCODE_PING=9 OPCODE_PONG=10 # RFC 6455, section 5.2
-
-WORD=4294967295   # 2^32 - 1
-DOUBLE=4294967297 # 2^32 + 1: multiplies a word into two copies side by side, so that one shift rotates it
-SHA256_START='6a09e667bb67ae853c6ef372a54ff53a510e527f9b05688c1f83d9ab5be0cd19'
-SHA256_K=(
-  0x428a2f98 0x71374491 0xb5c0fbcf 0xe9b5dba5 0x3956c25b 0x59f111f1 0x923f82a4 0xab1c5ed5
-  0xd807aa98 0x12835b01 0x243185be 0x550c7dc3 0x72be5d74 0x80deb1fe 0x9bdc06a7 0xc19bf174
-  0xe49b69c1 0xefbe4786 0x0fc19dc6 0x240ca1cc 0x2de92c6f 0x4a7484aa 0x5cb0a9dc 0x76f988da
-  0x983e5152 0xa831c66d 0xb00327c8 0xbf597fc7 0xc6e00bf3 0xd5a79147 0x06ca6351 0x14292967
-  0x27b70a85 0x2e1b2138 0x4d2c6dfc 0x53380d13 0x650a7354 0x766a0abb 0x81c2c92e 0x92722c85
-  0xa2bfe8a1 0xa81a664b 0xc24b8b70 0xc76c51a3 0xd192e819 0xd6990624 0xf40e3585 0x106aa070
-  0x19a4c116 0x1e376c08 0x2748774c 0x34b0bcb5 0x391c0cb3 0x4ed8aa4a 0x5b9cca4f 0x682e6ff3
-  0x748f82ee 0x78a5636f 0x84c87814 0x8cc70208 0x90befffa 0xa4506ceb 0xbef9a3f7 0xc67178f2)
-# Sixteen rounds over the state a to h, %s for the constants, and the schedule of the words that follow w0 to w15. A round
-# renames the state where the standard moves it; after eight rounds the names are back. Every value is two copies of a
-# word side by side (times 0x100000001), so that one shift to the right rotates it.
-SHA256_ROUNDS='
-h+=(e>>6^e>>11^e>>25)+(g^e&(f^g))+%s+w0,d=(d+h&0xffffffff)*0x100000001,h=(h+(a>>2^a>>13^a>>22)+(a&b^c&(a^b))&0xffffffff)*0x100000001,
-g+=(d>>6^d>>11^d>>25)+(f^d&(e^f))+%s+w1,c=(c+g&0xffffffff)*0x100000001,g=(g+(h>>2^h>>13^h>>22)+(h&a^b&(h^a))&0xffffffff)*0x100000001,
-f+=(c>>6^c>>11^c>>25)+(e^c&(d^e))+%s+w2,b=(b+f&0xffffffff)*0x100000001,f=(f+(g>>2^g>>13^g>>22)+(g&h^a&(g^h))&0xffffffff)*0x100000001,
-e+=(b>>6^b>>11^b>>25)+(d^b&(c^d))+%s+w3,a=(a+e&0xffffffff)*0x100000001,e=(e+(f>>2^f>>13^f>>22)+(f&g^h&(f^g))&0xffffffff)*0x100000001,
-d+=(a>>6^a>>11^a>>25)+(c^a&(b^c))+%s+w4,h=(h+d&0xffffffff)*0x100000001,d=(d+(e>>2^e>>13^e>>22)+(e&f^g&(e^f))&0xffffffff)*0x100000001,
-c+=(h>>6^h>>11^h>>25)+(b^h&(a^b))+%s+w5,g=(g+c&0xffffffff)*0x100000001,c=(c+(d>>2^d>>13^d>>22)+(d&e^f&(d^e))&0xffffffff)*0x100000001,
-b+=(g>>6^g>>11^g>>25)+(a^g&(h^a))+%s+w6,f=(f+b&0xffffffff)*0x100000001,b=(b+(c>>2^c>>13^c>>22)+(c&d^e&(c^d))&0xffffffff)*0x100000001,
-a+=(f>>6^f>>11^f>>25)+(h^f&(g^h))+%s+w7,e=(e+a&0xffffffff)*0x100000001,a=(a+(b>>2^b>>13^b>>22)+(b&c^d&(b^c))&0xffffffff)*0x100000001,
-h+=(e>>6^e>>11^e>>25)+(g^e&(f^g))+%s+w8,d=(d+h&0xffffffff)*0x100000001,h=(h+(a>>2^a>>13^a>>22)+(a&b^c&(a^b))&0xffffffff)*0x100000001,
-g+=(d>>6^d>>11^d>>25)+(f^d&(e^f))+%s+w9,c=(c+g&0xffffffff)*0x100000001,g=(g+(h>>2^h>>13^h>>22)+(h&a^b&(h^a))&0xffffffff)*0x100000001,
-f+=(c>>6^c>>11^c>>25)+(e^c&(d^e))+%s+w10,b=(b+f&0xffffffff)*0x100000001,f=(f+(g>>2^g>>13^g>>22)+(g&h^a&(g^h))&0xffffffff)*0x100000001,
-e+=(b>>6^b>>11^b>>25)+(d^b&(c^d))+%s+w11,a=(a+e&0xffffffff)*0x100000001,e=(e+(f>>2^f>>13^f>>22)+(f&g^h&(f^g))&0xffffffff)*0x100000001,
-d+=(a>>6^a>>11^a>>25)+(c^a&(b^c))+%s+w12,h=(h+d&0xffffffff)*0x100000001,d=(d+(e>>2^e>>13^e>>22)+(e&f^g&(e^f))&0xffffffff)*0x100000001,
-c+=(h>>6^h>>11^h>>25)+(b^h&(a^b))+%s+w13,g=(g+c&0xffffffff)*0x100000001,c=(c+(d>>2^d>>13^d>>22)+(d&e^f&(d^e))&0xffffffff)*0x100000001,
-b+=(g>>6^g>>11^g>>25)+(a^g&(h^a))+%s+w14,f=(f+b&0xffffffff)*0x100000001,b=(b+(c>>2^c>>13^c>>22)+(c&d^e&(c^d))&0xffffffff)*0x100000001,
-a+=(f>>6^f>>11^f>>25)+(h^f&(g^h))+%s+w15,e=(e+a&0xffffffff)*0x100000001,a=(a+(b>>2^b>>13^b>>22)+(b&c^d&(b^c))&0xffffffff)*0x100000001,
-'
-SHA256_SCHEDULE='
-w0=(w0+(w1>>7^w1>>18^(w1&0xffffffff)>>3)+w9+(w14>>17^w14>>19^(w14&0xffffffff)>>10)&0xffffffff)*0x100000001,
-w1=(w1+(w2>>7^w2>>18^(w2&0xffffffff)>>3)+w10+(w15>>17^w15>>19^(w15&0xffffffff)>>10)&0xffffffff)*0x100000001,
-w2=(w2+(w3>>7^w3>>18^(w3&0xffffffff)>>3)+w11+(w0>>17^w0>>19^(w0&0xffffffff)>>10)&0xffffffff)*0x100000001,
-w3=(w3+(w4>>7^w4>>18^(w4&0xffffffff)>>3)+w12+(w1>>17^w1>>19^(w1&0xffffffff)>>10)&0xffffffff)*0x100000001,
-w4=(w4+(w5>>7^w5>>18^(w5&0xffffffff)>>3)+w13+(w2>>17^w2>>19^(w2&0xffffffff)>>10)&0xffffffff)*0x100000001,
-w5=(w5+(w6>>7^w6>>18^(w6&0xffffffff)>>3)+w14+(w3>>17^w3>>19^(w3&0xffffffff)>>10)&0xffffffff)*0x100000001,
-w6=(w6+(w7>>7^w7>>18^(w7&0xffffffff)>>3)+w15+(w4>>17^w4>>19^(w4&0xffffffff)>>10)&0xffffffff)*0x100000001,
-w7=(w7+(w8>>7^w8>>18^(w8&0xffffffff)>>3)+w0+(w5>>17^w5>>19^(w5&0xffffffff)>>10)&0xffffffff)*0x100000001,
-w8=(w8+(w9>>7^w9>>18^(w9&0xffffffff)>>3)+w1+(w6>>17^w6>>19^(w6&0xffffffff)>>10)&0xffffffff)*0x100000001,
-w9=(w9+(w10>>7^w10>>18^(w10&0xffffffff)>>3)+w2+(w7>>17^w7>>19^(w7&0xffffffff)>>10)&0xffffffff)*0x100000001,
-w10=(w10+(w11>>7^w11>>18^(w11&0xffffffff)>>3)+w3+(w8>>17^w8>>19^(w8&0xffffffff)>>10)&0xffffffff)*0x100000001,
-w11=(w11+(w12>>7^w12>>18^(w12&0xffffffff)>>3)+w4+(w9>>17^w9>>19^(w9&0xffffffff)>>10)&0xffffffff)*0x100000001,
-w12=(w12+(w13>>7^w13>>18^(w13&0xffffffff)>>3)+w5+(w10>>17^w10>>19^(w10&0xffffffff)>>10)&0xffffffff)*0x100000001,
-w13=(w13+(w14>>7^w14>>18^(w14&0xffffffff)>>3)+w6+(w11>>17^w11>>19^(w11&0xffffffff)>>10)&0xffffffff)*0x100000001,
-w14=(w14+(w15>>7^w15>>18^(w15&0xffffffff)>>3)+w7+(w12>>17^w12>>19^(w12&0xffffffff)>>10)&0xffffffff)*0x100000001,
-w15=(w15+(w0>>7^w0>>18^(w0&0xffffffff)>>3)+w8+(w13>>17^w13>>19^(w13&0xffffffff)>>10)&0xffffffff)*0x100000001,
-'
-BASE64='ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 
 # --- globals --------------------------------------------------------------------------------------------------------
 
@@ -196,14 +143,19 @@ out_verdict() {
 
 # --- main: the first half ---------------------------------------------------------------------------------------------
 
-# Begins the call.
+# Begins the call. Opens the connection if openssl can do that by itself, and so while everything else is read.
 main_begin() {
   PARTIAL=1
   main_shell
   main_words "$@"
   [[ $OPTION != version && $OPTION != help ]] || return 0
   settings_load
-  [[ -n $OPTION ]] || wire_begin "${URLS[0]}" || :
+  [[ -n $OPTION || ${URLS[0]} != wss://* ]] || wire_proxied || wire_begin "${URLS[0]}" || :
+}
+
+# Opens the connection, if that was not done.
+main_open() {
+  [[ -n $OPTION || -n $BEGUN ]] || wire_begin "${URLS[0]}" || :
 }
 
 # Asks for a WebSocket. Without BEGUN, nothing was begun.
@@ -414,33 +366,6 @@ bytes_within() {
   ((${#1} >= $3 && ${#1} <= $4)) && [[ $1 != *[!$2]* ]]
 }
 
-# bytes_hex VARIABLE TEXT: the bytes of TEXT, which has to be ASCII, as hex digits. Eight at a time is twice as fast.
-bytes_hex() {
-  local at part digits=''
-  for ((at = 0; at < ${#2}; at += 8)); do
-    part=${2:at:8}
-    printf -v part %02x%02x%02x%02x%02x%02x%02x%02x "'${part:0:1}" "'${part:1:1}" "'${part:2:1}" "'${part:3:1}" \
-      "'${part:4:1}" "'${part:5:1}" "'${part:6:1}" "'${part:7:1}"
-    digits+=$part
-  done
-  printf -v "$1" %s "${digits:0:2*${#2}}"
-}
-
-# bytes_base64 VARIABLE HEX: the bytes that HEX spells, in base64 with padding.
-bytes_base64() {
-  local encoded='' group at size=${#2}
-  for ((at = 0; at < size; at += 6)); do
-    group=${2:at:6}000000
-    group=$((16#${group:0:6}))
-    encoded+=${BASE64:group>>18:1}${BASE64:group>>12&63:1}${BASE64:group>>6&63:1}${BASE64:group&63:1}
-  done
-  case $((size % 6)) in
-    2) encoded=${encoded%??}== ;;
-    4) encoded=${encoded%?}= ;;
-  esac
-  printf -v "$1" %s "$encoded"
-}
-
 # bytes_json VARIABLE TEXT: TEXT as a JSON string with its quotes. In pieces, because replacing many characters in a long
 # text takes the square of its length.
 bytes_json() {
@@ -479,6 +404,105 @@ bytes_controls() {
     CONTROL_ESCAPES[code]="\\u00$hex"
   done
 }
+
+# --- wire: the connection ---------------------------------------------------------------------------------------------
+
+# wire_begin URL: opens the connection, but for curl, which opens it when it has the request.
+wire_begin() {
+  BEGUN=$1 WIRE_STAGE=failed
+  url_parse "$1" && wire_choose && { ! wire_proxied || proxy_find; } || return
+  case $WIRE_KIND in
+    tcp) tcp_open || return ;;
+    openssl) tls_open || return ;;
+  esac
+  WIRE_STAGE=open
+}
+
+# Sets WIRE_KIND to the transport for the URL; fails if the settings or the pod do not allow one. What was chosen stays: the
+# other one would not trust a peer that this one does not, but it might be another version with another opinion.
+wire_choose() {
+  case $URL_SCHEME:$TRANSPORT in
+    ws:auto | ws:tcp) WIRE_KIND=tcp ;;
+    wss:openssl | wss:curl)
+      WIRE_KIND=$TRANSPORT
+      hash "$WIRE_KIND" 2>&- || fail 78 "the transport $WIRE_KIND is not in this PATH; install it, or set MEDIATOR_TRANSPORT to auto" || return
+      ;;
+    wss:auto)
+      WIRE_KIND=openssl
+      hash openssl 2>&- || WIRE_KIND=curl
+      hash "$WIRE_KIND" 2>&- || fail 78 'wss:// needs openssl or curl, and neither is in this PATH; install one, or use a sidecar on loopback with ws://' || return
+      ;;
+    *) fail 78 "the transport $TRANSPORT cannot speak to $URL_SCHEME://$URL_HOST; set MEDIATOR_TRANSPORT to auto" || return ;;
+  esac
+  [[ $WIRE_KIND != tcp ]] || tcp_allowed || fail 78 "ws://$URL_HOST is not encrypted; use wss://, or set MEDIATOR_PLAINTEXT=1 if the network is yours alone"
+}
+
+# Succeeds if there may be a proxy on the way.
+wire_proxied() {
+  [[ -n ${https_proxy:-${HTTPS_PROXY:-}} ]]
+}
+
+# wire_start COMMAND...: starts a function that becomes the process which holds the connection. It outlives signals to the
+# whole process group, so that the agent can still be told of them. Its stderr must never mix with payload: it goes where
+# it cannot be written, to its own stdin.
+wire_start() {
+  local in out
+  { coproc CLIENT { trap '' INT TERM HUP && "$@" 2>&0; }; } 2>&-
+  WIRE_PID=$! # a variable of ours: bash unsets CLIENT and CLIENT_PID once it has noticed the end
+  # shellcheck disable=SC2153 # coproc sets CLIENT
+  in=${CLIENT[0]:-} out=${CLIENT[1]:-}
+  [[ -n $in && -n $out ]] || fail 69 "$WIRE_KIND could not be started" || return
+  exec {WIRE_IN}<&"$in" {WIRE_OUT}>&"$out" {in}<&- {out}>&-
+}
+
+wire_mute() {
+  [[ -z $WIRE_OUT || $WIRE_OUT == "$WIRE_IN" ]] || exec {WIRE_OUT}>&-
+  WIRE_OUT=''
+}
+
+# Closes the connection at once.
+wire_close() {
+  # First of all: a peer that was not believed does not even get the end of the request. bash would report the death, unless waited for.
+  [[ -z $WIRE_PID ]] || { kill -KILL "$WIRE_PID" && wait "$WIRE_PID"; } 2>&-
+  wire_mute
+  [[ -z $WIRE_IN ]] || exec {WIRE_IN}<&-
+  WIRE_PID='' WIRE_IN='' WIRE_READY='' WIRE_FORMAT='' WIRE_ARGUMENTS=()
+}
+
+# --- transport openssl: TLS by openssl s_client in a coprocess --------------------------------------------------------
+
+tls_open() {
+  wire_start tls_client -quiet
+}
+
+# tls_client OPTIONS...: becomes s_client. No option here weakens the verification, and none may.
+tls_client() {
+  local -a options=(-connect "$URL_HOST:$URL_PORT" -verify_hostname "$AUDIENCE" -servername "$AUDIENCE")
+  [[ $URL_HOST != *:* ]] || options[1]="[$URL_HOST]:$URL_PORT"
+  ! tls_address || options[2]=-verify_ip options=("${options[@]:0:4}")
+  options+=(-verify 16 -verify_return_error -no_ssl3 -no_tls1 -no_tls1_1 "$@")
+  [[ -z $CERT_FILE ]] || options+=(-cert "$CERT_FILE" -key "$CERT_KEY_FILE")
+  [[ -z $PROXY ]] || options+=(-proxy "$PROXY")
+  [[ -z $PROXY_USER ]] || options+=(-proxy_user "$PROXY_USER" -proxy_pass env:MEDIATOR_PROXY_PASSWORD)
+  [[ -z $PROXY_USER ]] || export MEDIATOR_PROXY_PASSWORD=$PROXY_PASSWORD
+  [[ -z $TIMER_IN ]] || exec {TIMER_IN}>&- {TIMER_OUT}<&-
+  [[ -z $ERRORS ]] || exec {ERRORS}>&-
+  if [[ -n $CA_FILE ]]; then
+    exec openssl s_client "${options[@]}" -partial_chain -CAfile "$CA_FILE"
+  elif [[ -n $CA_PEM ]]; then
+    exec openssl s_client "${options[@]}" -partial_chain -CAfile <(printf '%s\n' "$CA_PEM")
+  else
+    exec openssl s_client "${options[@]}"
+  fi
+}
+
+# Succeeds if the URL has an address and no name: certificates state them differently, and SNI has none.
+tls_address() {
+  [[ $AUDIENCE == *:* || $AUDIENCE =~ ^[0-9]+(\.[0-9]+){3}$ ]]
+}
+
+# Tests source this file and call the functions one by one.
+[[ ${BASH_SOURCE[0]:-$0} != "$0" ]] || main_begin "$@"
 
 # --- timer: interrupts what bash cannot put a time limit on -----------------------------------------------------------
 # read takes -t, but then reads byte by byte, 50 times slower; opening /dev/tcp takes no limit at all. The timer is a
@@ -534,96 +558,6 @@ timer_fired() {
   [[ -n $TIMER_ARMED ]] || return 0
   TIMER_ARMED=''
   wire_close
-}
-
-# --- wire: the connection, and what is sent ---------------------------------------------------------------------------
-
-# wire_begin URL: opens the connection, but for curl, which opens it when it has the request.
-wire_begin() {
-  BEGUN=$1 WIRE_STAGE=failed
-  url_parse "$1" && wire_choose && proxy_find || return
-  case $WIRE_KIND in
-    tcp) tcp_open || return ;;
-    openssl) tls_open || return ;;
-  esac
-  WIRE_STAGE=open
-}
-
-# Sets WIRE_KIND to the transport for the URL; fails if the settings or the pod do not allow one. What was chosen stays: the
-# other one would not trust a peer that this one does not, but it might be another version with another opinion.
-wire_choose() {
-  case $URL_SCHEME:$TRANSPORT in
-    ws:auto | ws:tcp) WIRE_KIND=tcp ;;
-    wss:openssl | wss:curl)
-      WIRE_KIND=$TRANSPORT
-      hash "$WIRE_KIND" 2>&- || fail 78 "the transport $WIRE_KIND is not in this PATH; install it, or set MEDIATOR_TRANSPORT to auto" || return
-      ;;
-    wss:auto)
-      WIRE_KIND=openssl
-      hash openssl 2>&- || WIRE_KIND=curl
-      hash "$WIRE_KIND" 2>&- || fail 78 'wss:// needs openssl or curl, and neither is in this PATH; install one, or use a sidecar on loopback with ws://' || return
-      ;;
-    *) fail 78 "the transport $TRANSPORT cannot speak to $URL_SCHEME://$URL_HOST; set MEDIATOR_TRANSPORT to auto" || return ;;
-  esac
-  [[ $WIRE_KIND != tcp ]] || tcp_allowed || fail 78 "ws://$URL_HOST is not encrypted; use wss://, or set MEDIATOR_PLAINTEXT=1 if the network is yours alone"
-}
-
-# wire_start COMMAND...: starts a function that becomes the process which holds the connection. It outlives signals to the
-# whole process group, so that the agent can still be told of them. Its stderr must never mix with payload: it goes where
-# it cannot be written, to its own stdin.
-wire_start() {
-  local in out
-  { coproc CLIENT { trap '' INT TERM HUP && "$@" 2>&0; }; } 2>&-
-  WIRE_PID=$! # a variable of ours: bash unsets CLIENT and CLIENT_PID once it has noticed the end
-  # shellcheck disable=SC2153 # coproc sets CLIENT
-  in=${CLIENT[0]:-} out=${CLIENT[1]:-}
-  [[ -n $in && -n $out ]] || fail 69 "$WIRE_KIND could not be started" || return
-  exec {WIRE_IN}<&"$in" {WIRE_OUT}>&"$out" {in}<&- {out}>&-
-}
-
-# wire_queue FORMAT ARGUMENTS...: as printf, but kept until wire_flush.
-wire_queue() {
-  WIRE_FORMAT+=$1
-  WIRE_ARGUMENTS+=("${@:2}")
-}
-
-# Sends what was queued: in one write, or TCP holds the second one back until the first is acknowledged, which takes
-# 40 ms (RFC 896); curl switches that off. bash writes at every newline. Where that cannot be helped, a ping goes first: its
-# answer acknowledges.
-wire_flush() {
-  local format=$WIRE_FORMAT ping=''
-  local -a arguments
-  arguments=("${WIRE_ARGUMENTS[@]}") # not at once: `local -a a=(...)` makes one byte 1 of two in bash 5.1
-  WIRE_FORMAT='' WIRE_ARGUMENTS=()
-  [[ -n $WIRE_OUT ]] || return 1
-  [[ -z $WIRE_READY || $WIRE_KIND == curl ]] || wire_single "$format" "${arguments[@]}" || frame_header ping "$OPCODE_PING" 0
-  # shellcheck disable=SC2059 # a format is the only way to a NUL byte
-  printf "$ping$format" "${arguments[@]}" 2>&- >&"$WIRE_OUT" || wire_lost 'the agent closed the connection'
-}
-
-# wire_single FORMAT ARGUMENTS...: succeeds if bash would write that at once.
-wire_single() {
-  local all="$*"
-  ((${#all} < STDIO_BLOCK)) && [[ $all != *$'\n'* && $all != *'\x0a'* ]]
-}
-
-# wire_lost REASON: leaves the problem; returns 1.
-wire_lost() {
-  fail 69 "$1 ($URL_HOST:$URL_PORT)"
-}
-
-wire_mute() {
-  [[ -z $WIRE_OUT || $WIRE_OUT == "$WIRE_IN" ]] || exec {WIRE_OUT}>&-
-  WIRE_OUT=''
-}
-
-# Closes the connection at once.
-wire_close() {
-  # First of all: a peer that was not believed does not even get the end of the request. bash would report the death, unless waited for.
-  [[ -z $WIRE_PID ]] || { kill -KILL "$WIRE_PID" && wait "$WIRE_PID"; } 2>&-
-  wire_mute
-  [[ -z $WIRE_IN ]] || exec {WIRE_IN}<&-
-  WIRE_PID='' WIRE_IN='' WIRE_READY='' WIRE_FORMAT='' WIRE_ARGUMENTS=()
 }
 
 # --- proxy: what https_proxy and no_proxy say, as curl understands them -----------------------------------------------
@@ -730,37 +664,7 @@ tcp_loopback() {
   [[ $AUDIENCE == localhost || $AUDIENCE == ::1 || $AUDIENCE =~ ^127(\.[0-9]{1,3}){3}$ ]]
 }
 
-# --- transport openssl: TLS by openssl s_client in a coprocess --------------------------------------------------------
-
-tls_open() {
-  wire_start tls_client -quiet
-}
-
-# tls_client OPTIONS...: becomes s_client. No option here weakens the verification, and none may.
-tls_client() {
-  local -a options=(-connect "$URL_HOST:$URL_PORT" -verify_hostname "$AUDIENCE" -servername "$AUDIENCE")
-  [[ $URL_HOST != *:* ]] || options[1]="[$URL_HOST]:$URL_PORT"
-  ! tls_address || options[2]=-verify_ip options=("${options[@]:0:4}")
-  options+=(-verify 16 -verify_return_error -no_ssl3 -no_tls1 -no_tls1_1 "$@")
-  [[ -z $CERT_FILE ]] || options+=(-cert "$CERT_FILE" -key "$CERT_KEY_FILE")
-  [[ -z $PROXY ]] || options+=(-proxy "$PROXY")
-  [[ -z $PROXY_USER ]] || options+=(-proxy_user "$PROXY_USER" -proxy_pass env:MEDIATOR_PROXY_PASSWORD)
-  [[ -z $PROXY_USER ]] || export MEDIATOR_PROXY_PASSWORD=$PROXY_PASSWORD
-  [[ -z $TIMER_IN ]] || exec {TIMER_IN}>&- {TIMER_OUT}<&-
-  [[ -z $ERRORS ]] || exec {ERRORS}>&-
-  if [[ -n $CA_FILE ]]; then
-    exec openssl s_client "${options[@]}" -partial_chain -CAfile "$CA_FILE"
-  elif [[ -n $CA_PEM ]]; then
-    exec openssl s_client "${options[@]}" -partial_chain -CAfile <(printf '%s\n' "$CA_PEM")
-  else
-    exec openssl s_client "${options[@]}"
-  fi
-}
-
-# Succeeds if the URL has an address and no name: certificates state them differently, and SNI has none.
-tls_address() {
-  [[ $AUDIENCE == *:* || $AUDIENCE =~ ^[0-9]+(\.[0-9]+){3}$ ]]
-}
+[[ ${BASH_SOURCE[0]:-$0} != "$0" ]] || main_open
 
 # --- transport curl: TLS by curl, frames in the bodies of a POST (section 7) ------------------------------------------
 
@@ -800,12 +704,91 @@ curl_secrets() {
   [[ -z $ca ]] || options+=(--cacert "$ca" --capath /dev/null/none)
 }
 
-# Tests source this file and call the functions one by one.
-[[ ${BASH_SOURCE[0]:-$0} != "$0" ]] || main_begin "$@"
+# --- bytes as hex digits and base64 ------------------------------------------------------------------------------------
+BASE64='ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+
+# bytes_hex VARIABLE TEXT: the bytes of TEXT, which has to be ASCII, as hex digits. Eight at a time is twice as fast.
+bytes_hex() {
+  local at part digits=''
+  for ((at = 0; at < ${#2}; at += 8)); do
+    part=${2:at:8}
+    printf -v part %02x%02x%02x%02x%02x%02x%02x%02x "'${part:0:1}" "'${part:1:1}" "'${part:2:1}" "'${part:3:1}" \
+      "'${part:4:1}" "'${part:5:1}" "'${part:6:1}" "'${part:7:1}"
+    digits+=$part
+  done
+  printf -v "$1" %s "${digits:0:2*${#2}}"
+}
+
+# bytes_base64 VARIABLE HEX: the bytes that HEX spells, in base64 with padding.
+bytes_base64() {
+  local encoded='' group at size=${#2}
+  for ((at = 0; at < size; at += 6)); do
+    group=${2:at:6}000000
+    group=$((16#${group:0:6}))
+    encoded+=${BASE64:group>>18:1}${BASE64:group>>12&63:1}${BASE64:group>>6&63:1}${BASE64:group&63:1}
+  done
+  case $((size % 6)) in
+    2) encoded=${encoded%??}== ;;
+    4) encoded=${encoded%?}= ;;
+  esac
+  printf -v "$1" %s "$encoded"
+}
 
 # --- crypto -----------------------------------------------------------------------------------------------------------
 # SHA-256 (FIPS 180-4) and HMAC (RFC 2104). A hash is one arithmetic expression of all rounds: bash then looks up nothing but
 # variables, 0.7 ms a block. Each word is kept twice side by side (DOUBLE): a shift to the right then rotates.
+
+WORD=4294967295   # 2^32 - 1
+DOUBLE=4294967297 # 2^32 + 1: multiplies a word into two copies side by side, so that one shift rotates it
+SHA256_START='6a09e667bb67ae853c6ef372a54ff53a510e527f9b05688c1f83d9ab5be0cd19'
+SHA256_K=(
+  0x428a2f98 0x71374491 0xb5c0fbcf 0xe9b5dba5 0x3956c25b 0x59f111f1 0x923f82a4 0xab1c5ed5
+  0xd807aa98 0x12835b01 0x243185be 0x550c7dc3 0x72be5d74 0x80deb1fe 0x9bdc06a7 0xc19bf174
+  0xe49b69c1 0xefbe4786 0x0fc19dc6 0x240ca1cc 0x2de92c6f 0x4a7484aa 0x5cb0a9dc 0x76f988da
+  0x983e5152 0xa831c66d 0xb00327c8 0xbf597fc7 0xc6e00bf3 0xd5a79147 0x06ca6351 0x14292967
+  0x27b70a85 0x2e1b2138 0x4d2c6dfc 0x53380d13 0x650a7354 0x766a0abb 0x81c2c92e 0x92722c85
+  0xa2bfe8a1 0xa81a664b 0xc24b8b70 0xc76c51a3 0xd192e819 0xd6990624 0xf40e3585 0x106aa070
+  0x19a4c116 0x1e376c08 0x2748774c 0x34b0bcb5 0x391c0cb3 0x4ed8aa4a 0x5b9cca4f 0x682e6ff3
+  0x748f82ee 0x78a5636f 0x84c87814 0x8cc70208 0x90befffa 0xa4506ceb 0xbef9a3f7 0xc67178f2)
+# Sixteen rounds over the state a to h, %s for the constants, and the schedule of the words that follow w0 to w15. A round
+# renames the state where the standard moves it; after eight rounds the names are back. Every value is two copies of a
+# word side by side (times 0x100000001), so that one shift to the right rotates it.
+SHA256_ROUNDS='
+h+=(e>>6^e>>11^e>>25)+(g^e&(f^g))+%s+w0,d=(d+h&0xffffffff)*0x100000001,h=(h+(a>>2^a>>13^a>>22)+(a&b^c&(a^b))&0xffffffff)*0x100000001,
+g+=(d>>6^d>>11^d>>25)+(f^d&(e^f))+%s+w1,c=(c+g&0xffffffff)*0x100000001,g=(g+(h>>2^h>>13^h>>22)+(h&a^b&(h^a))&0xffffffff)*0x100000001,
+f+=(c>>6^c>>11^c>>25)+(e^c&(d^e))+%s+w2,b=(b+f&0xffffffff)*0x100000001,f=(f+(g>>2^g>>13^g>>22)+(g&h^a&(g^h))&0xffffffff)*0x100000001,
+e+=(b>>6^b>>11^b>>25)+(d^b&(c^d))+%s+w3,a=(a+e&0xffffffff)*0x100000001,e=(e+(f>>2^f>>13^f>>22)+(f&g^h&(f^g))&0xffffffff)*0x100000001,
+d+=(a>>6^a>>11^a>>25)+(c^a&(b^c))+%s+w4,h=(h+d&0xffffffff)*0x100000001,d=(d+(e>>2^e>>13^e>>22)+(e&f^g&(e^f))&0xffffffff)*0x100000001,
+c+=(h>>6^h>>11^h>>25)+(b^h&(a^b))+%s+w5,g=(g+c&0xffffffff)*0x100000001,c=(c+(d>>2^d>>13^d>>22)+(d&e^f&(d^e))&0xffffffff)*0x100000001,
+b+=(g>>6^g>>11^g>>25)+(a^g&(h^a))+%s+w6,f=(f+b&0xffffffff)*0x100000001,b=(b+(c>>2^c>>13^c>>22)+(c&d^e&(c^d))&0xffffffff)*0x100000001,
+a+=(f>>6^f>>11^f>>25)+(h^f&(g^h))+%s+w7,e=(e+a&0xffffffff)*0x100000001,a=(a+(b>>2^b>>13^b>>22)+(b&c^d&(b^c))&0xffffffff)*0x100000001,
+h+=(e>>6^e>>11^e>>25)+(g^e&(f^g))+%s+w8,d=(d+h&0xffffffff)*0x100000001,h=(h+(a>>2^a>>13^a>>22)+(a&b^c&(a^b))&0xffffffff)*0x100000001,
+g+=(d>>6^d>>11^d>>25)+(f^d&(e^f))+%s+w9,c=(c+g&0xffffffff)*0x100000001,g=(g+(h>>2^h>>13^h>>22)+(h&a^b&(h^a))&0xffffffff)*0x100000001,
+f+=(c>>6^c>>11^c>>25)+(e^c&(d^e))+%s+w10,b=(b+f&0xffffffff)*0x100000001,f=(f+(g>>2^g>>13^g>>22)+(g&h^a&(g^h))&0xffffffff)*0x100000001,
+e+=(b>>6^b>>11^b>>25)+(d^b&(c^d))+%s+w11,a=(a+e&0xffffffff)*0x100000001,e=(e+(f>>2^f>>13^f>>22)+(f&g^h&(f^g))&0xffffffff)*0x100000001,
+d+=(a>>6^a>>11^a>>25)+(c^a&(b^c))+%s+w12,h=(h+d&0xffffffff)*0x100000001,d=(d+(e>>2^e>>13^e>>22)+(e&f^g&(e^f))&0xffffffff)*0x100000001,
+c+=(h>>6^h>>11^h>>25)+(b^h&(a^b))+%s+w13,g=(g+c&0xffffffff)*0x100000001,c=(c+(d>>2^d>>13^d>>22)+(d&e^f&(d^e))&0xffffffff)*0x100000001,
+b+=(g>>6^g>>11^g>>25)+(a^g&(h^a))+%s+w14,f=(f+b&0xffffffff)*0x100000001,b=(b+(c>>2^c>>13^c>>22)+(c&d^e&(c^d))&0xffffffff)*0x100000001,
+a+=(f>>6^f>>11^f>>25)+(h^f&(g^h))+%s+w15,e=(e+a&0xffffffff)*0x100000001,a=(a+(b>>2^b>>13^b>>22)+(b&c^d&(b^c))&0xffffffff)*0x100000001,
+'
+SHA256_SCHEDULE='
+w0=(w0+(w1>>7^w1>>18^(w1&0xffffffff)>>3)+w9+(w14>>17^w14>>19^(w14&0xffffffff)>>10)&0xffffffff)*0x100000001,
+w1=(w1+(w2>>7^w2>>18^(w2&0xffffffff)>>3)+w10+(w15>>17^w15>>19^(w15&0xffffffff)>>10)&0xffffffff)*0x100000001,
+w2=(w2+(w3>>7^w3>>18^(w3&0xffffffff)>>3)+w11+(w0>>17^w0>>19^(w0&0xffffffff)>>10)&0xffffffff)*0x100000001,
+w3=(w3+(w4>>7^w4>>18^(w4&0xffffffff)>>3)+w12+(w1>>17^w1>>19^(w1&0xffffffff)>>10)&0xffffffff)*0x100000001,
+w4=(w4+(w5>>7^w5>>18^(w5&0xffffffff)>>3)+w13+(w2>>17^w2>>19^(w2&0xffffffff)>>10)&0xffffffff)*0x100000001,
+w5=(w5+(w6>>7^w6>>18^(w6&0xffffffff)>>3)+w14+(w3>>17^w3>>19^(w3&0xffffffff)>>10)&0xffffffff)*0x100000001,
+w6=(w6+(w7>>7^w7>>18^(w7&0xffffffff)>>3)+w15+(w4>>17^w4>>19^(w4&0xffffffff)>>10)&0xffffffff)*0x100000001,
+w7=(w7+(w8>>7^w8>>18^(w8&0xffffffff)>>3)+w0+(w5>>17^w5>>19^(w5&0xffffffff)>>10)&0xffffffff)*0x100000001,
+w8=(w8+(w9>>7^w9>>18^(w9&0xffffffff)>>3)+w1+(w6>>17^w6>>19^(w6&0xffffffff)>>10)&0xffffffff)*0x100000001,
+w9=(w9+(w10>>7^w10>>18^(w10&0xffffffff)>>3)+w2+(w7>>17^w7>>19^(w7&0xffffffff)>>10)&0xffffffff)*0x100000001,
+w10=(w10+(w11>>7^w11>>18^(w11&0xffffffff)>>3)+w3+(w8>>17^w8>>19^(w8&0xffffffff)>>10)&0xffffffff)*0x100000001,
+w11=(w11+(w12>>7^w12>>18^(w12&0xffffffff)>>3)+w4+(w9>>17^w9>>19^(w9&0xffffffff)>>10)&0xffffffff)*0x100000001,
+w12=(w12+(w13>>7^w13>>18^(w13&0xffffffff)>>3)+w5+(w10>>17^w10>>19^(w10&0xffffffff)>>10)&0xffffffff)*0x100000001,
+w13=(w13+(w14>>7^w14>>18^(w14&0xffffffff)>>3)+w6+(w11>>17^w11>>19^(w11&0xffffffff)>>10)&0xffffffff)*0x100000001,
+w14=(w14+(w15>>7^w15>>18^(w15&0xffffffff)>>3)+w7+(w12>>17^w12>>19^(w12&0xffffffff)>>10)&0xffffffff)*0x100000001,
+w15=(w15+(w0>>7^w0>>18^(w0&0xffffffff)>>3)+w8+(w13>>17^w13>>19^(w13&0xffffffff)>>10)&0xffffffff)*0x100000001,
+'
 
 # crypto_random VARIABLE: 128 random bits as hex digits. SRANDOM (bash 5.1) is getrandom(2).
 crypto_random() {
@@ -938,6 +921,37 @@ wire_request() {
   WIRE_STAGE=requested
 }
 
+# wire_queue FORMAT ARGUMENTS...: as printf, but kept until wire_flush.
+wire_queue() {
+  WIRE_FORMAT+=$1
+  WIRE_ARGUMENTS+=("${@:2}")
+}
+
+# Sends what was queued: in one write, or TCP holds the second one back until the first is acknowledged, which takes
+# 40 ms (RFC 896); curl switches that off. bash writes at every newline. Where that cannot be helped, a ping goes first: its
+# answer acknowledges.
+wire_flush() {
+  local format=$WIRE_FORMAT ping=''
+  local -a arguments
+  arguments=("${WIRE_ARGUMENTS[@]}") # not at once: `local -a a=(...)` makes one byte 1 of two in bash 5.1
+  WIRE_FORMAT='' WIRE_ARGUMENTS=()
+  [[ -n $WIRE_OUT ]] || return 1
+  [[ -z $WIRE_READY || $WIRE_KIND == curl ]] || wire_single "$format" "${arguments[@]}" || frame_header ping "$OPCODE_PING" 0
+  # shellcheck disable=SC2059 # a format is the only way to a NUL byte
+  printf "$ping$format" "${arguments[@]}" 2>&- >&"$WIRE_OUT" || wire_lost 'the agent closed the connection'
+}
+
+# wire_single FORMAT ARGUMENTS...: succeeds if bash would write that at once.
+wire_single() {
+  local all="$*"
+  ((${#all} < STDIO_BLOCK)) && [[ $all != *$'\n'* && $all != *'\x0a'* ]]
+}
+
+# wire_lost REASON: leaves the problem; returns 1.
+wire_lost() {
+  fail 69 "$1 ($URL_HOST:$URL_PORT)"
+}
+
 http_request() {
   local host=$URL_HOST key request
   [[ $host != *:* ]] || host="[$host]"
@@ -973,11 +987,11 @@ http_upgrade() {
   http_answer && http_verify && WIRE_READY=1
 }
 
-# Sets WANTED_ACCEPT.
+# Sets WANTED_ACCEPT. The digits are 258EAFA5-E914-47DA-95CA-C5AB0DC85B11 (RFC 6455, section 4.2.2).
 http_expect() {
-  local hex
-  bytes_hex hex "$SOCKET_KEY$ACCEPT_GUID"
-  crypto_sha1 hex "$hex"
+  local hex guid=32353845414641352d453931342d343744412d393543412d433541423044433835423131
+  bytes_hex hex "$SOCKET_KEY"
+  crypto_sha1 hex "$hex$guid"
   bytes_base64 WANTED_ACCEPT "$hex"
 }
 
@@ -1158,19 +1172,14 @@ crypto_sha1_block() {
 # Sets SHA1_PROGRAM to all 80 rounds. Every sixteenth makes the next words first.
 crypto_sha1_program() {
   local -a words=(w0 w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14 w15) later
-  local rounds quarter constants=(0x5a827999 0x6ed9eba1 0x8f1bbcdc 0xca62c1d6)
+  local rounds
   later=("($SHA1_SCHEDULE w0)" "${words[@]:1}")
-  words+=("${later[@]}" "${later[@]}" "${later[@]}" "${later[@]}")
-  for quarter in 0 1 2 3; do
-    # shellcheck disable=SC2059 # the tables hold %s for the word; printf starts over for every five
-    case $quarter in
-      0) printf -v rounds "$SHA1_CHOOSE" "${words[@]:0:20}" ;;
-      2) printf -v rounds "$SHA1_MAJORITY" "${words[@]:40:20}" ;;
-      *) printf -v rounds "$SHA1_PARITY" "${words[@]:20*quarter:20}" ;;
-    esac
-    SHA1_PROGRAM+="k=${constants[quarter]},$rounds"
-  done
-  SHA1_PROGRAM+=0
+  rounds=k=0x5a827999,$SHA1_CHOOSE$SHA1_CHOOSE$SHA1_CHOOSE$SHA1_CHOOSE
+  rounds+=k=0x6ed9eba1,$SHA1_PARITY$SHA1_PARITY$SHA1_PARITY$SHA1_PARITY
+  rounds+=k=0x8f1bbcdc,$SHA1_MAJORITY$SHA1_MAJORITY$SHA1_MAJORITY$SHA1_MAJORITY
+  rounds+=k=0xca62c1d6,$SHA1_PARITY$SHA1_PARITY$SHA1_PARITY$SHA1_PARITY
+  # shellcheck disable=SC2059 # the tables hold %s for the words
+  printf -v SHA1_PROGRAM "${rounds}0" "${words[@]}" "${later[@]}" "${later[@]}" "${later[@]}" "${later[@]}"
 }
 
 # --- frames: RFC 6455, section 5; what is sent ------------------------------------------------------------------------
