@@ -1,7 +1,28 @@
 /** The name that somebody may have meant. */
+import { Failure } from '../../protocol/failures.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import { stemOf } from '../catalog/names.ts';
+
+/** The path of the file that answers to a name. @throws Failure, which says what may have been meant if nothing does */
+export function findScript(catalog: Catalog, name: string): string {
+  try {
+    return catalog.find(name);
+  } catch (error) {
+    const { code, message } = Failure.from(error);
+    if (code !== 'no-such-script') throw error;
+    const known = catalog.names();
+    throw new Failure(code, message + didYouMean(name, [...known.map(stemOf), ...known]), { cause: error });
+  }
+}
+
+/** For the end of a message; empty if nothing is near. */
+export function didYouMean(name: string, known: string[]): string {
+  const near = nearest(name, known);
+  return near === undefined ? '' : `; did you mean ${near}?`;
+}
 
 /** The one of them with the fewest letters that are others, missing or too many, if it is near enough. */
-export function nearest(name: string, known: string[]): string | undefined {
+function nearest(name: string, known: string[]): string | undefined {
   const limit = Math.max(1, Math.floor(name.length / 3));
   const rated = known.map((other) => ({ other, distance: distanceBetween(name.toLowerCase(), other.toLowerCase()) }));
   return rated.filter(({ distance }) => distance <= limit).sort((a, b) => a.distance - b.distance)[0]?.other;

@@ -8,6 +8,7 @@ import type { Config } from '../config/config.ts';
 import { callRunner } from '../wire/runner-api.ts';
 import { manifestFacts } from './manifest-facts.ts';
 import { strangerTo } from './as-agent.ts';
+import { findScript } from './nearest.ts';
 import { UsageError, formatTable, printFacts, printJsonLines, printable } from './terminal.ts';
 
 const Listed = z.object({
@@ -102,7 +103,7 @@ export async function approveScripts(config: Config, names: string[], { all, sha
 }
 
 function namedOf(catalog: Catalog, names: string[]): Promise<Script[]> {
-  return Promise.all(names.map((name) => catalog.examine(catalog.find(name))));
+  return Promise.all(names.map((name) => catalog.examine(findScript(catalog, name))));
 }
 
 async function allOf(catalog: Catalog): Promise<{ scripts: Script[]; broken: number }> {

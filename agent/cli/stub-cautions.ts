@@ -1,11 +1,10 @@
 /** What a new stub will not be able to do: it is made all the same, because scripts, tasks and grants may come later, without a restart. */
 import { Failure } from '../../protocol/failures.ts';
 import { openCatalog, type Catalog } from '../catalog/catalog.ts';
-import { stemOf } from '../catalog/names.ts';
 import type { Config } from '../config/config.ts';
 import { checkGrant, type Key } from '../config/keys.ts';
 import { readTasks } from '../tasks/folder.ts';
-import { nearest } from './nearest.ts';
+import { didYouMean, findScript } from './nearest.ts';
 
 /** `--event` with it: the event that SecureChange names in this variable of the stub. */
 const EVENT_OF_HOST = 'SCW_EVENT';
@@ -49,13 +48,12 @@ function missingHere(config: Config, { script, event }: Calls): string | undefin
 }
 
 function missingScript(catalog: Catalog, name: string): string | undefined {
-  const known = catalog.names();
+  catalog.names(); // throws where they are not for our eyes
   try {
-    catalog.find(name);
+    findScript(catalog, name);
     return undefined;
   } catch (error) {
-    const { code, message } = Failure.from(error);
-    return `${message}${code === 'no-such-script' ? meant(name, [...known.map(stemOf), ...known]) : ''}`;
+    return Failure.from(error).message;
   }
 }
 
@@ -66,10 +64,5 @@ function missingTask({ scripts }: Config, event: string): string | undefined {
   const [disabled] = own;
   if (disabled !== undefined) return `no task of "${event}" is enabled; set enabled: true in ${disabled.file}`;
   const known = tasks.map(({ trigger }) => trigger);
-  return `no task has the trigger "${event}"; "mediator-agent tasks list" shows those that there are${meant(event, known)}`;
-}
-
-function meant(name: string, known: string[]): string {
-  const near = nearest(name, known);
-  return near === undefined ? '' : `; did you mean ${near}?`;
+  return `no task has the trigger "${event}"; "mediator-agent tasks list" shows those that there are${didYouMean(event, known)}`;
 }

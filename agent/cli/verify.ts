@@ -25,9 +25,13 @@ export async function verifyRuns({ state }: Config, { head, json }: VerifyOption
 
 function sentence({ runs, removed, open, mismatches, head }: Awaited<ReturnType<typeof verify>>): string {
   const kept = removed === 0 ? '' : `, of ${removed} only the row is kept`;
-  const going = open === 0 ? '' : `, ${open} go on`;
+  const going = open === 0 ? '' : `, ${open} ${open === 1 ? 'goes' : 'go'} on`;
   const verdict = mismatches === 0 ? 'ok   ' : 'FAIL ';
-  return `${verdict} ${runs} runs${kept}${going}; ${mismatches} mismatches; the chain ends with ${head.seq}:${head.link}\n`;
+  return `${verdict} ${counted(runs, 'run')}${kept}${going}; ${counted(mismatches, 'mismatch', 'es')}; the chain ends with ${head.seq}:${head.link}\n`;
+}
+
+function counted(count: number, what: string, ending = 's'): string {
+  return `${count} ${what}${count === 1 ? '' : ending}`;
 }
 
 function parseHead(text: string): { seq: number; link: string } {

@@ -1,11 +1,12 @@
 /** Names and addresses in agent.yaml. */
 import { z } from 'zod';
+import { quoting } from './issues.ts';
 
 /** As a stub may name it in `Mediator-Audience`. */
 export const Name = z
   .string()
   .toLowerCase()
-  .regex(/^[a-z0-9._:-]{1,255}$/, 'is not a host name or an address, without port and brackets');
+  .regex(/^[a-z0-9._:-]{1,255}$/, { error: quoting('is not a host name or an address', 'write it without port and brackets') });
 
 export const Address = z.string().transform((text, context) => {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s]+)):(\d{1,5})$/.exec(text);

@@ -25,6 +25,11 @@ export function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {
   return undefined;
 }
 
+/** A message for what a schema refuses, with the text that stands there. Not for secrets. */
+export function quoting(message: string, remedy: string): (issue: { input?: unknown }) => string {
+  return ({ input }) => `${message}: ${describe(input)}; ${remedy}`;
+}
+
 function describe(input: unknown): string {
   if (Array.isArray(input)) return 'a list';
   if (input === null) return 'empty';

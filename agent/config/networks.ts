@@ -1,11 +1,12 @@
 /** Networks as CIDR, for IPv4 and IPv6. */
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
+import { quoting } from './issues.ts';
 
 /** `10.0.0.0/8`, `2001:db8::/32`, or one address. */
-export const Network = z
-  .string()
-  .refine((text) => parse(text) !== undefined, 'is not a network; write for instance 10.1.0.0/16, 2001:db8::/32 or 192.0.2.7');
+export const Network = z.string().refine((text) => parse(text) !== undefined, {
+  error: quoting('is not a network', 'write for instance 10.1.0.0/16, 2001:db8::/32 or 192.0.2.7'),
+});
 
 /** @param address of a peer, as the socket has it; a zone (`%eth0`) does not count */
 export function isWithin(networks: readonly string[], address: string): boolean {

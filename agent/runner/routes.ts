@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { FAILURE_CODES, Failure, statusOf } from '../../protocol/failures.ts';
 import { OUTCOME_NAMES } from '../../protocol/outcomes.ts';
 import type { Catalog } from '../catalog/catalog.ts';
+import { spell } from '../config/issues.ts';
 import { version } from '../config/version.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { JournalRow } from '../journal/row.ts';
@@ -120,7 +121,8 @@ function decodeSegment(text: string): string {
 function parse<S extends z.ZodType>(schema: S, url: URL): z.output<S> {
   const parsed = schema.safeParse(Object.fromEntries(url.searchParams));
   if (parsed.success) return parsed.data;
-  throw new Failure('bad-request', parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; '));
+  const issues = parsed.error.issues.flatMap((issue) => spell(issue, schema));
+  throw new Failure('bad-request', issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '));
 }
 
 function reply(response: ServerResponse, status: number, body: unknown): void {

@@ -122,6 +122,9 @@ suite('a script that needs approval', () => {
 
   test('is approved only as it was looked at, with --sha256', async () => {
     agent.script('looked.sh', '#!/bin/sh\n');
+    const mistyped = await agent.command(['scripts', 'approve'], ['lookd']);
+    assert.equal(mistyped.code, 127);
+    assert.match(mistyped.stderr, /^mediator-agent: no script answers to "lookd"; .*; did you mean looked\?\n$/);
     const refused = await agent.command(['scripts', 'approve'], ['looked', '--sha256', sha256('something else')]);
     assert.equal(refused.code, 64);
     assert.match(refused.stderr, /nothing was approved/);

@@ -126,7 +126,9 @@ suite('runs verify', () => {
     const file = agent.spoolFile(ids[2] ?? '', 'stdin');
     writeFileSync(file, 'put in');
     assert.deepEqual((await verify()).found, ['2 stdin']);
+    const { stdout } = await agent.command(['runs', 'verify']);
     rmSync(file);
+    assert.match(stdout, /^FAIL {2}5 runs; 1 mismatch; the chain ends with /m);
   });
   test('finds a row that was changed, removed, put in or reordered', async () => {
     const id = ids.map((run) => `'${run}'`);

@@ -366,6 +366,11 @@ suite('with an agent that runs', () => {
     isRefusal(await agent.command(['runs', 'list'], ['--since', 'yesterday']), 64);
     isRefusal(await agent.command(['runs', 'export'], ['--until', '2026-13-45']), 64);
   });
+  test('the API names a filter that it does not know, and those that it knows', async () => {
+    const { status, body } = await agent.api('/v1/runs?tickets=4711&limit=0');
+    assert.equal(status, 400);
+    assert.match(JSON.stringify(body), /"limit: [^;]+; tickets: is not a known field; known here: ticket, script, event, /);
+  });
   test('runs logs shows one stream alone', async () => {
     await run(['sub/echo', 'x'], { stdin: 'in' });
     const id = (await agent.runs('limit=1'))[0]?.id ?? '';

@@ -83,7 +83,7 @@ suite('keys', () => {
     for (const [args, pattern] of [
       [['limited'], /there is a key limited already/],
       [['a b'], /id: is not an id/],
-      [['x', '--networks', 'somewhere'], /networks\.0: is not a network/],
+      [['x', '--networks', 'somewhere'], /networks\.0: is not a network: "somewhere"; /],
       [['x', '--expires', 'soon'], /"soon" is not a date/],
       [['x', '--hosts', 'elsewhere'], /securechange, checkpoint, generic/],
     ] as const) {

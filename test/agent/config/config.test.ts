@@ -74,7 +74,9 @@ suite('agent.yaml', () => {
   test('reads names without regard to case, as stubs do', () => {
     assert.deepEqual(config('names: [Agent.EXAMPLE]\nlisten: { plaintext: ["a:1"] }\n').names, ['agent.example']);
   });
-  test('refuses names that no stub could dial', () => {
+  test('refuses names that no stub could dial, and says which', () => {
+    const [problem] = problems('names: [localhost, "a b"]\nlisten: { plaintext: ["a:1"] }\n');
+    assert.equal(problem?.message, 'is not a host name or an address: "a b"; write it without port and brackets');
     for (const name of ['', 'a b', 'a,b', 'https://a', 'a/b', '[::1]', '\u00e9']) {
       assert.deepEqual(
         problems(`names: ["${name}"]\nlisten: { plaintext: ["a:1"] }\n`).map(({ field }) => field),
