@@ -1,18 +1,20 @@
 /**
  * `npm run package`: makes dist/mediator-agent-VERSION.tar.gz, all that a host needs besides Node. The same commit gives the same bytes.
- * The agent is one file; the rest lies where it lies in the repository, so that both find it by the same relative paths.
+ * The agent is a few files in one folder; the rest lies where it lies in the repository, so that both find it by the same relative paths.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cpSync, chmodSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { build, type Metafile } from 'esbuild';
+import { build, type BuildOptions, type Metafile } from 'esbuild';
 import { z } from 'zod';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 const DIST = path.resolve(ROOT, process.env.MEDIATOR_DIST ?? 'dist');
 /** Two folders deep, like every source file that names another file of the installation relative to itself. */
 const BUNDLE = 'agent/bundle/mediator-agent.js';
+/** Every start of a script copies the page tables of what the keeper has in memory. So this file has nothing that it does not need, and BUNDLE loads the rest of the agent where it is needed. */
+const KEEPER = 'agent/bundle/keeper.js';
 /** ESM has no `require`, and CommonJS packages in the bundle ask it for Node's own modules. */
 const BANNER = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
 
@@ -47,23 +49,21 @@ for (const file of FILES) copy(file, file);
 rmSync(path.join(target, 'systemd/package.ts'));
 copy('systemd/install.sh', 'install.sh');
 rmSync(path.join(target, 'systemd/install.sh'));
-const { metafile } = await build({
-  entryPoints: [path.join(ROOT, 'agent/main.ts')],
-  outfile: path.join(target, BUNDLE),
-  absWorkingDir: ROOT,
-  bundle: true,
-  platform: 'node',
-  format: 'esm',
-  target: 'node22.22',
-  banner: { js: BANNER },
-  define: { 'process.env.MEDIATOR_CRASH_FILE': 'undefined' }, // tests alone may ask for a crash: agent/process/crash-point.ts
-  external: EXTERNAL,
-  preserveSymlinks: true,
-  metafile: true,
-  legalComments: 'none', // THIRD-PARTY-LICENSES has them whole
-  logLevel: 'warning',
+const agent = await build({
+  ...bundled('agent/main.ts', BUNDLE),
+  splitting: true,
+  plugins: [
+    {
+      name: 'the keeper is a file of its own',
+      setup(esbuild) {
+        esbuild.onResolve({ filter: /^\.\/keeper\/main\.ts$/ }, () => ({ path: `./${path.basename(KEEPER)}`, external: true }));
+      },
+    },
+  ],
 });
-checkDepth(metafile);
+const keeper = await build(bundled('agent/keeper/main.ts', KEEPER));
+checkDepth(agent.metafile);
+checkDepth(keeper.metafile);
 const page = await build({
   entryPoints: [path.join(ROOT, PAGE, 'app.js')],
   outfile: path.join(target, PAGE, 'app.js'),
@@ -77,7 +77,7 @@ const page = await build({
 });
 writeFileSync(
   path.join(target, 'THIRD-PARTY-LICENSES'),
-  licences({ ...metafile, inputs: { ...metafile.inputs, ...page.metafile.inputs } }),
+  licences({ ...agent.metafile, inputs: { ...agent.metafile.inputs, ...keeper.metafile.inputs, ...page.metafile.inputs } }),
 );
 writeFileSync(
   path.join(target, 'package.json'),
@@ -86,6 +86,26 @@ writeFileSync(
 for (const file of filesBelow(target)) chmodSync(path.join(target, file), isProgram(file) ? 0o755 : 0o644);
 writeFileSync(path.join(target, 'SHA256SUMS'), checksums(target));
 pack();
+
+/** How esbuild makes a file of a program. */
+function bundled(entry: string, file: string) {
+  return {
+    entryPoints: { [path.basename(file, '.js')]: path.join(ROOT, entry) },
+    outdir: path.join(target, path.dirname(file)),
+    absWorkingDir: ROOT,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node22.22',
+    banner: { js: BANNER },
+    define: { 'process.env.MEDIATOR_CRASH_FILE': 'undefined' }, // tests alone may ask for a crash: agent/process/crash-point.ts
+    external: EXTERNAL,
+    preserveSymlinks: true,
+    metafile: true,
+    legalComments: 'none', // THIRD-PARTY-LICENSES has them whole
+    logLevel: 'warning',
+  } as const satisfies BuildOptions;
+}
 
 /** Tests, editors and Python leave things beside the sources; git knows what belongs there. */
 function copy(from: string, to: string): void {

@@ -1,7 +1,7 @@
 /** The end of a run that no runner has heard of: kept in the run's folder for the next one. */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { Ended, type Kept } from './messages.ts';
 
 const NAME = 'ending.json';

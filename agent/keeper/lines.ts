@@ -1,10 +1,10 @@
 /** Messages over a stream: a line of JSON each. */
 import type { Socket } from 'node:net';
 import { StringDecoder } from 'node:string_decoder';
-import type { z } from 'zod';
+import type { ZodMiniType } from 'zod/mini';
 
 /** Calls back with every message that arrives. A line that is none ends the connection. */
-export function readLines<T>(socket: Socket, schema: z.ZodType<T>, take: (message: T) => void): void {
+export function readLines<T>(socket: Socket, schema: ZodMiniType<T>, take: (message: T) => void): void {
   const decoder = new StringDecoder('utf8');
   let parts: string[] = [];
   socket.on('data', (chunk: Buffer) => {

@@ -1,8 +1,9 @@
 /**
  * What the runner and the keeper say to each other over the keeper's socket: a line of JSON each. Both ends are ours and belong to the same user.
- * An incompatible change takes another name for the socket: a runner that was upgraded leaves a keeper of before alone.
+ * An incompatible change takes another name for the socket: a runner that was upgraded leaves a keeper of before alone. By zod/mini, of which the
+ * archive holds what is used: zod as a whole takes 11 MB there, and every start of a script copies the page tables of them.
  */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { OUTCOME_NAMES } from '../../protocol/outcomes.ts';
 
 export const KEEPER_SOCKET = 'keeper.sock';
@@ -14,7 +15,7 @@ export const EndOrder = z.object({ outcome: z.enum(['timed-out', 'cancelled']), 
 export type EndOrder = z.output<typeof EndOrder>;
 
 /** Everything that it takes to start a script, and to keep it if the runner is gone. Durations are milliseconds, sizes bytes. */
-export const StartOrder = Run.extend({
+export const StartOrder = z.extend(Run, {
   type: z.literal('start'),
   /** The run's folder in the spool. */
   folder: z.string(),
@@ -23,14 +24,14 @@ export const StartOrder = Run.extend({
   cwd: z.string(),
   env: z.record(z.string(), z.string()),
   /** Variables whose values are masked in the history. */
-  secrets: z.array(z.string()).default([]),
-  stdin: z.object({ file: z.string(), size: z.number() }).nullable(),
+  secrets: z._default(z.array(z.string()), []),
+  stdin: z.nullable(z.object({ file: z.string(), size: z.number() })),
   /** `NAME=VALUE`: the variable that marks every process of the run. */
   mark: z.string(),
   timeout: z.number(),
   grace: z.number(),
   outputLimit: z.number(),
-  limits: z.object({ memory: z.number().optional(), processes: z.number().optional(), cpu: z.number().optional() }).default({}),
+  limits: z._default(z.object({ memory: z.optional(z.number()), processes: z.optional(z.number()), cpu: z.optional(z.number()) }), {}),
   /** What the runner, or its successor, needs to conclude the run. The keeper does not read it. */
   memo: z.string(),
 });
@@ -40,9 +41,9 @@ export const RunnerMessage = z.discriminatedUnion('type', [
   /** The first message: from here on this is the runner, and another that was is not any more. */
   z.object({ type: z.literal('hello') }),
   StartOrder,
-  Run.extend({ type: z.literal('end'), order: EndOrder }),
+  z.extend(Run, { type: z.literal('end'), order: EndOrder }),
   /** The end of the run is in the journal: the keeper may forget it. */
-  Run.extend({ type: z.literal('settled') }),
+  z.extend(Run, { type: z.literal('settled') }),
 ]);
 export type RunnerMessage = z.output<typeof RunnerMessage>;
 
@@ -57,20 +58,20 @@ export const Ended = z.object({
   message: z.string(),
   /** Processes that outlived KILL. */
   survivors: z.array(z.number()),
-  totals: z.object({ stdout: Measured, stderr: Measured, order: Measured.optional() }),
+  totals: z.object({ stdout: Measured, stderr: Measured, order: z.optional(Measured) }),
 });
 export type Ended = z.output<typeof Ended>;
 
 /** A run that the keeper has when a runner comes. */
-const Kept = Run.extend({ memo: z.string(), lengths: Lengths, ended: Ended.nullable() });
+const Kept = z.extend(Run, { memo: z.string(), lengths: Lengths, ended: z.nullable(Ended) });
 export type Kept = z.output<typeof Kept>;
 
 export const KeeperMessage = z.discriminatedUnion('type', [
   /** The answer to `hello`. */
   z.object({ type: z.literal('kept'), runs: z.array(Kept) }),
-  Run.extend({ type: z.literal('started'), pid: z.number() }),
+  z.extend(Run, { type: z.literal('started'), pid: z.number() }),
   /** Bytes in the spool by now. */
-  Run.extend({ type: z.literal('output'), lengths: Lengths }),
-  Run.extend({ type: z.literal('ended'), ended: Ended }),
+  z.extend(Run, { type: z.literal('output'), lengths: Lengths }),
+  z.extend(Run, { type: z.literal('ended'), ended: Ended }),
 ]);
 export type KeeperMessage = z.output<typeof KeeperMessage>;

@@ -39,6 +39,9 @@ suite('the release archive', () => {
   const agent = (...args: string[]): ReturnType<typeof runCommand> =>
     runCommand(process.execPath, [path.join(home, 'agent/bundle/mediator-agent.js'), ...args], { cwd: folder });
 
+  const bundle = (): string[] => readdirSync(path.join(home, 'agent/bundle'));
+  const code = (file: string): string => readFileSync(path.join(home, 'agent/bundle', file), 'utf8');
+
   test('is the same byte for byte whenever and wherever it is made', () => {
     assert.ok(first.equals(pack()));
   });
@@ -68,12 +71,20 @@ suite('the release archive', () => {
     assert.ok(!existsSync(path.join(home, 'test')));
     assert.deepEqual(readdirSync(path.join(home, 'agent')), ['admin', 'bundle']);
     assert.deepEqual(readdirSync(path.join(home, 'agent/admin/page')), ['app.js', 'icon.svg', 'index.html', 'style.css']);
-    assert.ok(!readFileSync(path.join(home, 'agent/bundle/mediator-agent.js'), 'utf8').includes(ROOT));
+    for (const file of bundle()) assert.ok(!code(file).includes(ROOT), file);
+  });
+
+  test('starts scripts from a small process: the keeper loads two files, a tenth of the agent', () => {
+    const loaded = ['mediator-agent.js', 'keeper.js'];
+    assert.match(code('mediator-agent.js'), /import\("\.\/keeper\.js"\)/);
+    for (const file of loaded) assert.doesNotMatch(code(file), /^(import|\}) .*"\.\//m, `${file} loads another one`);
+    const size = (files: string[]): number => files.reduce((sum, file) => sum + code(file).length, 0);
+    assert.ok(size(loaded) < size(bundle()) / 10, `${size(loaded)} of ${size(bundle())} bytes`);
   });
 
   test('cannot be told to crash: the variable by which tests do that is not in it', () => {
     assert.ok(readFileSync(path.join(ROOT, 'agent/process/crash-point.ts'), 'utf8').includes('MEDIATOR_CRASH_FILE'));
-    assert.ok(!readFileSync(path.join(home, 'agent/bundle/mediator-agent.js'), 'utf8').includes('MEDIATOR_CRASH_FILE'));
+    for (const file of bundle()) assert.ok(!code(file).includes('MEDIATOR_CRASH_FILE'), file);
   });
 
   test('works by itself: init, check, a stub, and a run through it', async () => {
