@@ -49,7 +49,10 @@ export const FAILURES = {
   'broken-manifest': { exit: 126, meaning: "the script's manifest has an error; the message names file, line and field" },
   'cannot-start': { exit: 126, meaning: 'the system would not start the script' },
   'spool-full': { exit: 75, meaning: 'the disk has no room for another run' },
-  'unknown-run': { exit: 125, meaning: 'there is no run for this token or id, or it belongs to another key' },
+  'unknown-run': {
+    exit: 125,
+    meaning: 'there is no run for this token or id, it belongs to another key, or its output is not there any more',
+  },
   internal: { exit: 125, meaning: 'an error in the agent; its log says more' },
 } as const satisfies Record<string, FailureRow>;
 

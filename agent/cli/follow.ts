@@ -56,7 +56,7 @@ export function follow(connection: Connection, { onAccepted, only, json = false 
     connection.onClose(() => {
       if (terminal === undefined) reject(new Failure('runner-away', 'the runner went away before the run ended'));
       else if (terminal.stdout !== printed.stdout || terminal.stderr !== printed.stderr)
-        reject(new Failure('internal', 'output is missing'));
+        reject(new Failure('unknown-run', terminal.outcome === 'refused' ? terminal.message : 'output is missing'));
       else resolve(terminal);
     });
   });

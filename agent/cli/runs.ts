@@ -89,19 +89,21 @@ export interface LogOptions {
   json?: boolean;
 }
 
-/** Prints a run's output. With `follow`, until it ends; the exit code is then the run's own. */
+/** Prints a run's output; the exit code is 125 if some of it is lost. With `follow`, until it ends; the exit code is then the run's own. */
 export async function logs(config: Config, run: string, options: LogOptions): Promise<number> {
   if (options.stdout === true && options.stderr === true) throw new UsageError('give --stdout or --stderr; without either, both come');
   const only = options.stdout === true ? 'stdout' : options.stderr === true ? 'stderr' : undefined;
-  const past = Known.parse(await callRunner(config.socket, 'GET', `/v1/runs/${encodeURIComponent(run)}`));
+  const known = async () => Known.parse(await callRunner(config.socket, 'GET', `/v1/runs/${encodeURIComponent(run)}`));
+  const past = await known();
   const connection = await dialRunner(config.socket);
   const end = follow(connection, { only, json: options.json });
   if (past.order === 'not known' && only === undefined) process.stderr.write(`mediator-agent: ${UNORDERED}\n`);
   connection.send(encodeStubMessage({ type: 'read', run, stdout: 0, stderr: 0, accept: ACCEPT }));
   if (options.follow === true) return concludeWith(await end);
   if (past.outcome === null) process.stderr.write(`mediator-agent: run ${run} goes on; this waits for its end\n`);
-  await end;
-  return 0;
+  const terminal = await end;
+  const isRefused = terminal.outcome === 'refused' && (await known()).outcome !== 'refused'; // not the run was, but our reading of it
+  return isRefused ? concludeWith(terminal) : 0;
 }
 
 export async function cancelRun(config: Config, id: string, { json }: { json?: boolean }): Promise<void> {

@@ -43,10 +43,23 @@ export function archivedRun(folder: string, row: JournalRow, reply: Buffer | nul
       if (stream === 'stdout' && reply !== null) return reply.subarray(position, position + max);
       if (row.removed !== null)
         throw new Failure('unknown-run', `the output of run ${row.id} is not kept any more (retention in agent.yaml)`);
-      return readSpool(path.join(folder, stream), position, Math.min(max, length(stream) - position), into);
+      return readKept(row.id, path.join(folder, stream), { position, max: Math.min(max, length(stream) - position), into });
     },
     subscribe: () => () => undefined,
   };
+}
+
+/** What the spool has to have. @throws Failure `unknown-run` if it has lost it */
+function readKept(id: string, file: string, { position, max, into }: { position: number; max: number; into: Buffer | undefined }): Buffer {
+  const lost = (cause?: unknown): Failure =>
+    new Failure('unknown-run', `output of run ${id} is lost from the spool; "mediator-agent runs verify" says what is missing`, { cause });
+  try {
+    const bytes = readSpool(file, position, max, into);
+    if (bytes.length > 0 || max === 0) return bytes;
+  } catch (cause) {
+    throw lost(cause);
+  }
+  throw lost();
 }
 
 /**

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { z } from 'zod';
@@ -408,6 +408,21 @@ suite('with an agent that runs', () => {
     const texts = z.array(z.object({ stream: z.string().default(''), text: z.string().default('') })).parse(jsonLines(stdout));
     const whole = (of: string): string => texts.map(({ stream, text }) => (stream === of ? text : '')).join('');
     assert.deepEqual([whole('stdout'), whole('stderr')], ['h\ufffd', 'e\ufffd']);
+  });
+  test('runs logs says that output is lost, whichever of it, and ends with 125', async () => {
+    agent.script('much.sh', '#!/bin/bash\necho err >&2\nseq 100000\n');
+    await run(['much']);
+    const id = (await agent.runs('limit=1'))[0]?.id ?? '';
+    const [stdout, stderr] = ['stdout', 'stderr'].map((name) => agent.spoolFile(id, name));
+    const losses = [() => truncateSync(stdout ?? '', 300_000), () => rmSync(stdout ?? ''), () => rmSync(stderr ?? '')];
+    for (const [index, lose] of losses.entries()) {
+      lose();
+      for (const options of [[], ['-f'], ['--json', '--stderr']]) {
+        const { code, stderr: said } = await agent.command(['runs', 'logs'], [...options, id]);
+        assert.equal(code, 125, `${index} ${options.join()}`);
+        assert.match(said, new RegExp(`^mediator(-agent)?: output of run ${id} is lost from the spool; .*runs verify`, 'm'));
+      }
+    }
   });
   test('runs cancel ends a run that goes on, and refuses one that has ended', async () => {
     const child = spawn(process.execPath, [MAIN, 'run', '--config', agent.config, 'sleep'], { stdio: ['ignore', 'pipe', 'ignore'] });
