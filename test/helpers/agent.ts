@@ -120,6 +120,7 @@ export class TestAgent {
   #process: ChildProcess | undefined;
   #stdout = '';
   #stdoutEnd: Promise<unknown> = Promise.resolve();
+  #stderrEnd: Promise<unknown> = Promise.resolve();
   #stderr = '';
   /** Where it listens; empty while it does not. */
   urls: { wss: string; ws: string; http: string } = { wss: '', ws: '', http: '' };
@@ -178,7 +179,7 @@ export class TestAgent {
     const child = this.launch();
     const ready = await soon(
       'the agent says that it is ready',
-      Promise.race([until('ready', () => /^ready (.*)$/m.exec(this.#stderr)?.[1]), once(child, 'exit').then(() => undefined)]),
+      Promise.race([until('ready', () => /^ready (.*)$/m.exec(this.#stderr)?.[1]), once(child, 'close').then(() => undefined)]),
     );
     assert.ok(ready !== undefined, `the agent ended before it was ready:\n${this.#stderr}`);
     const urls = ready.split(' ');
@@ -199,6 +200,7 @@ export class TestAgent {
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => (this.#stdout += chunk));
     this.#stdoutEnd = once(child.stdout, 'close');
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => (this.#stderr += chunk));
+    this.#stderrEnd = once(child.stderr, 'close');
     this.#process = child;
     return child;
   }
@@ -211,12 +213,13 @@ export class TestAgent {
     return this.ended();
   }
 
-  /** Waits for the end of `serve` and of its parts. */
+  /** Waits for the end of `serve` and of its parts, and for all that they have said on stderr. */
   async ended(): Promise<number | null> {
     const child = this.#process;
     assert.ok(child, 'the agent was not started');
     if (child.exitCode === null && child.signalCode === null) await soon('the end of the agent', once(child, 'exit'), 60_000);
     await until('the end of the parts of the agent', () => this.#parts().length === 0);
+    await soon('the end of stderr', this.#stderrEnd);
     this.#process = undefined;
     return child.exitCode;
   }
