@@ -175,9 +175,11 @@ suite('a part of the agent that is killed', () => {
     const token = newToken();
     const call = await begin(agent, 'ends-alone', token);
     const keeper = agent.part('keeper') ?? 0;
+    process.kill(agent.pid, 'SIGSTOP'); // so that nobody starts another runner
     const runner = kill('runner');
     open();
     await until('the keeper has nothing more to keep', () => !isAlive(keeper));
+    process.kill(agent.pid, 'SIGCONT');
     await restarted('runner', runner);
     const resumed = await resume(token, 5);
     const terminal = await resumed.terminal();
@@ -221,8 +223,10 @@ suite('a part of the agent that is killed', () => {
   test('while it is away, its callers are told to try later', async () => {
     const runner = agent.part('runner');
     assert.ok(runner !== undefined);
+    process.kill(agent.pid, 'SIGSTOP'); // so that nobody starts another runner
     process.kill(runner, 'SIGKILL');
     const { terminal } = await invoke(agent, { script: 'nothing' });
+    process.kill(agent.pid, 'SIGCONT');
     assert.deepEqual([terminal.outcome, terminal.code], ['refused', exitCodeOf('runner-away')]);
     await restarted('runner', runner);
   });

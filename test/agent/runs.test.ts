@@ -7,7 +7,7 @@ import { EXIT_CANCELLED, EXIT_TIMED_OUT } from '../../protocol/outcomes.ts';
 import { exitCodeOf } from '../../protocol/failures.ts';
 import { startAgent, type TestAgent } from '../helpers/agent.ts';
 import { childrenOf, isAlive, residentBytes } from '../helpers/processes.ts';
-import { dial, invoke, newToken, startMessage, type Call } from '../helpers/stub.ts';
+import { dial, invoke, newToken, startMessage, type Call, type Invoked } from '../helpers/stub.ts';
 import { soon, until } from '../helpers/wait.ts';
 
 const MIB = 1024 * 1024;
@@ -19,7 +19,7 @@ suite('a run', () => {
   const lines = (name: string): string[] => (existsSync(file(name)) ? readFileSync(file(name), 'utf8').split('\n').filter(Boolean) : []);
 
   before(async () => {
-    agent = await startAgent({ keys: [{ id: 'other', secret: 'o'.repeat(43), scripts: ['**'] }], settings: { 'resume-window': '200ms' } });
+    agent = await startAgent({ keys: [{ id: 'other', secret: 'o'.repeat(43), scripts: ['**'] }], settings: { 'resume-window': '500ms' } });
     agent.script('echo.sh', '#!/bin/bash\nprintf "%s|" "$@"; cat; echo err >&2\n');
     agent.script('exit.sh', '#!/bin/bash\nexit $1\n');
     // Says that it has begun, and ends when the test says so.
@@ -33,6 +33,15 @@ suite('a run', () => {
   async function open(go: string): Promise<void> {
     agent.script('open.sh', `#!/bin/bash\ntouch ${file(go)}.go\n`);
     await invoke(agent, { script: 'open' });
+  }
+
+  /** A run that its timeout ends after it has printed its first word, however slowly the machine starts it. */
+  async function timedOut(name: string, source: string, manifest: string, word: string): Promise<Invoked> {
+    for (let timeout = 400; ; timeout *= 4) {
+      agent.script(`${name}.sh`, source, { manifest: `timeout: ${timeout}ms\n${manifest}` });
+      const invoked = await invoke(agent, { script: name });
+      if (invoked.stdout.toString().startsWith(word) || timeout > 20_000) return invoked;
+    }
   }
 
   async function begin(fields: Parameters<typeof startMessage>[0], options: Parameters<typeof dial>[1] = {}): Promise<Call> {
@@ -123,9 +132,16 @@ suite('a run', () => {
       assert.deepEqual([terminal.outcome, terminal.code, stdout.length], ['exited', 0, 1000]);
     });
     test('when the time is over, with everything that it has started, although nothing of it obeys TERM', async () => {
-      const source = `#!/bin/bash\ntrap "" TERM\n(trap "" TERM; setsid bash -c 'echo $$ >>${agent.dir}/deaf.pids; exec sleep 60') &\necho $$ >>${agent.dir}/deaf.pids\nprintf before\nwhile :; do sleep 1; done\n`;
-      agent.script('deaf-to-term.sh', source, { manifest: 'timeout: 400ms\ngrace: 200ms\n' });
-      const { terminal, stdout } = await invoke(agent, { script: 'deaf-to-term' });
+      const pidsFile = file('deaf.pids');
+      const source = `#!/bin/bash
+trap "" TERM
+echo $$ >${pidsFile}
+(trap "" TERM; setsid bash -c 'echo $$ >>${pidsFile}; exec sleep 60') &
+until (($(wc -l <${pidsFile}) == 2)); do sleep 0.01; done
+printf before
+while :; do sleep 1; done
+`;
+      const { terminal, stdout } = await timedOut('deaf-to-term', source, 'grace: 200ms\n', 'before');
       assert.deepEqual([terminal.outcome, terminal.code, stdout.toString()], ['timed-out', EXIT_TIMED_OUT, 'before']);
       const pids = lines('deaf.pids').map(Number);
       assert.equal(pids.length, 2);
@@ -137,10 +153,8 @@ suite('a run', () => {
       assert.equal(terminal.outcome, 'timed-out');
     });
     test('with a last word, if it obeys TERM', async () => {
-      agent.script('tidy.sh', '#!/bin/bash\ntrap "printf tidied; exit 0" TERM\nprintf x\nwhile :; do sleep 0.02; done\n', {
-        manifest: 'timeout: 500ms\n',
-      });
-      const { terminal, stdout } = await invoke(agent, { script: 'tidy' });
+      const source = '#!/bin/bash\ntrap "printf tidied; exit 0" TERM\nprintf x\nwhile :; do sleep 0.02; done\n';
+      const { terminal, stdout } = await timedOut('tidy', source, '', 'x');
       assert.deepEqual([terminal.outcome, terminal.code, stdout.toString()], ['timed-out', EXIT_TIMED_OUT, 'xtidied']);
     });
     test('when an operator cancels it', async () => {
@@ -187,8 +201,8 @@ suite('a run', () => {
       const token = newToken();
       const call = await begin({ script: 'kill-gate', args: ['back'], token });
       await until('the script has begun', () => lines('back.begun').length === 1);
+      const again = await dial(agent); // before, so that it is in time however slow the machine is
       call.destroy();
-      const again = await dial(agent);
       again.send({ type: 'resume', token, stdout: 0, stderr: 0, accept: ACCEPT });
       await again.accepted();
       const other = await begin({ script: 'kill' });
@@ -212,12 +226,15 @@ suite('a run', () => {
     });
     test('and what is sent too much after end brings one terminal record', async () => {
       const call = await dial(agent);
-      call.send(startMessage({ script: 'exit', args: ['0'] }));
+      const token = newToken();
+      call.send(startMessage({ script: 'gate', args: ['too-much'], token }));
       call.send({ type: 'end', stdin: 0 });
       call.send({ type: 'end', stdin: 0 });
       call.sendBinary(Buffer.from('x'));
       assert.equal((await call.terminal()).outcome, 'refused');
-      await until('the run has ended', async () => (await agent.runs('limit=1'))[0]?.outcome !== null);
+      await open('too-much');
+      assert.equal((await invoke(agent, { script: 'gate', args: ['too-much'], token })).terminal.code, 0);
+      assert.equal(lines('too-much.begun').length, 1);
       await call.ack();
       assert.deepEqual(call.late, []);
     });

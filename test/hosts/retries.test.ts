@@ -24,6 +24,8 @@ const OTHER_KEY = { id: 'second', secret: 'x'.repeat(43), scripts: ['**'] };
 interface Gated {
   call: HostStub;
   starts: () => number;
+  /** Changes the timeout in its manifest. */
+  allow: (timeout: string) => void;
   /** Sets the exit code and lets it go on. */
   open: (code: number) => void;
 }
@@ -37,15 +39,18 @@ suite('the same event again', () => {
   });
   after(() => agent.close());
 
-  const gated = async (manifest?: string): Promise<Gated> => {
+  const gated = async (manifest = ''): Promise<Gated> => {
     serial += 1;
     const name = `gated-${serial}`;
-    agent.script(`${name}.sh`, GATED, manifest === undefined ? {} : { manifest });
+    agent.script(`${name}.sh`, GATED, manifest === '' ? {} : { manifest });
     const file = (of: string): string => path.join(agent.state, 'scripts', name, of);
     mkdirSync(file(''), { recursive: true, mode: 0o700 });
     return {
       call: await secureChange(agent, name),
       starts: () => (existsSync(file('ledger')) ? readFileSync(file('ledger'), 'utf8').split('\n').length - 1 : 0),
+      allow: (timeout) => {
+        agent.script(`${name}.sh`, GATED, { manifest: manifest.replace(/(?<=timeout: )\w+/, timeout) });
+      },
       open: (code) => {
         writeFileSync(file('code'), String(code));
         writeFileSync(file('go'), '');
@@ -53,6 +58,8 @@ suite('the same event again', () => {
     };
   };
   const close = (stdin: string, more: HostCall = {}): HostCall => ({ stdin, env: { SCW_EVENT: 'CLOSE' }, args: ['x'], ...more });
+  /** Of the runs of a ticket, newest first. */
+  const outcomes = async (id: number): Promise<(string | null)[]> => (await agent.runs(`ticket=${id}`)).map(({ outcome }) => outcome);
   /** How many calls joined the runs of a ticket. */
   const joined = (id: number): number => {
     const journal = new DatabaseSync(path.join(agent.state, 'journal.db'), { readOnly: true });
@@ -108,21 +115,23 @@ suite('the same event again', () => {
   });
 
   test('after a time-out, the script runs again', async () => {
-    const { call, starts, open } = await gated('timeout: 200ms\ngrace: 10ms\n');
-    const event = close(ticket());
+    const { call, allow, open } = await gated('timeout: 200ms\ngrace: 10ms\n');
+    const event = close(ticket({ id: 5100 }));
     assert.equal((await call(event)).code, 124);
+    allow('60s');
     open(0);
     assert.equal((await call(event)).code, 0);
-    assert.equal(starts(), 2);
+    assert.deepEqual(await outcomes(5100), ['exited', 'timed-out']);
   });
 
   test('with fail-open, a time-out is a success for the host, and a repetition still runs the script again', async () => {
-    const { call, starts, open } = await gated('kind: trigger\ntimeout: 200ms\ngrace: 10ms\nfail-open: true\n');
-    const event = close(ticket());
+    const { call, allow, open } = await gated('kind: trigger\ntimeout: 200ms\ngrace: 10ms\nfail-open: true\n');
+    const event = close(ticket({ id: 5101 }));
     assert.equal((await call(event)).code, 0);
+    allow('60s');
     open(0);
     assert.match((await call(event)).stdout.toString(), /x$/);
-    assert.equal(starts(), 2);
+    assert.deepEqual(await outcomes(5101), ['exited', 'timed-out']);
   });
 
   for (const size of [4_000, 65_000, 66_000, 1_000_000, 12_000_000]) {

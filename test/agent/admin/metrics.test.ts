@@ -109,10 +109,12 @@ suite('the numbers of an agent', () => {
     assert.equal((await fetchText('/readyz')).status, 200);
     const runner = agent.part('runner');
     assert.ok(runner !== undefined);
+    process.kill(agent.pid, 'SIGSTOP'); // so that nobody starts another runner
     process.kill(runner, 'SIGKILL');
     await until('the runner is missed', async () => (await fetchText('/readyz')).status === 503);
     assert.equal((await fetchText('/healthz')).status, 200);
     assert.equal(valueOf((await fetchText('/metrics')).body, 'mediator_runner_up'), 0);
+    process.kill(agent.pid, 'SIGCONT');
     await until('the runner is back', async () => (await fetchText('/readyz')).status === 200);
   });
 
