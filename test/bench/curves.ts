@@ -5,11 +5,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { prepareAgent, type TestAgent } from '../helpers/agent.ts';
+import type { TestAgent } from '../helpers/agent.ts';
 import { residentBytes } from '../helpers/processes.ts';
 import { addScripts, idleAgent, multiplyRuns } from './flatness.ts';
 import { invocation, rateOf, type Call } from './load.ts';
 import { drawPlot, type Plot } from './plot.ts';
+import { prepareReleased } from './release.ts';
 import { quantile } from './statistics.ts';
 import { Workplace } from './workplace.ts';
 
@@ -134,8 +135,7 @@ async function sizes(name: string, agent: TestAgent, list: number[], callOf: (me
 }
 
 async function running(settings: Record<string, unknown>): Promise<TestAgent> {
-  const agent = await prepareAgent({ settings });
-  agent.script('true', '#!/bin/true\n');
+  const agent = await prepareReleased({ settings });
   await agent.start();
   return agent;
 }

@@ -2,8 +2,9 @@
 import { chmodSync, copyFileSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { prepareAgent, type TestAgent } from '../helpers/agent.ts';
+import type { TestAgent } from '../helpers/agent.ts';
 import { invocation } from './load.ts';
+import { prepareReleased } from './release.ts';
 import type { Result, RowName } from './rows.ts';
 import { median, ratio } from './statistics.ts';
 import type { Workplace } from './workplace.ts';
@@ -35,8 +36,7 @@ export function addScripts(agent: TestAgent, count: number): void {
 
 /** An agent that was not started yet, with a script `true`. */
 export async function idleAgent(place: Workplace): Promise<TestAgent> {
-  const agent = await prepareAgent();
-  agent.script('true', '#!/bin/true\n');
+  const agent = await prepareReleased();
   place.atEnd(async () => {
     if (agent.running) await agent.stop();
     agent.remove();

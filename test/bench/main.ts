@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { Sidecar } from '../e2e/sidecar.ts';
-import { prepareAgent, type TestAgent } from '../helpers/agent.ts';
+import type { TestAgent } from '../helpers/agent.ts';
 import { mediatorAgent } from '../helpers/command.ts';
 import { measureJournal, measureScripts } from './flatness.ts';
 import { betterOf, isWorse, printVerdicts, readRecorded } from './guard.ts';
@@ -16,6 +16,7 @@ import { measureOutput } from './output.ts';
 import { startPeers } from './peers.ts';
 import { measureRates } from './rates.ts';
 import { record } from './record.ts';
+import { prepareReleased } from './release.ts';
 import { printResult, tableOf } from './report.ts';
 import { ROW_NAMES, type Result, type RowName } from './rows.ts';
 import { Workplace } from './workplace.ts';
@@ -107,8 +108,7 @@ async function startSidecar(): Promise<string> {
 
 /** As an operator has it, but for the one limit that 500 runs at once need. */
 async function startBenchAgent(): Promise<TestAgent> {
-  const made = await prepareAgent({ settings: { limits: { concurrency: 512 } } });
-  made.script('true', '#!/bin/true\n');
+  const made = await prepareReleased({ settings: { limits: { concurrency: 512 } } });
   place.atEnd(() => made.close());
   await made.start();
   return made;

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { stringify } from 'yaml';
 import type { AgentKey, TestAgent } from '../helpers/agent.ts';
 import { writeToken } from '../../agent/admin/token.ts';
-import { AGENT_ENV, MAIN, mediatorAgent } from '../helpers/command.ts';
+import { AGENT_ENV, mediatorAgent } from '../helpers/command.ts';
 import { soon, until } from '../helpers/wait.ts';
 import { Stub } from './stubs.ts';
 
@@ -27,6 +27,7 @@ export interface SidecarOptions {
 export class Sidecar {
   readonly dir: string;
   readonly config: string;
+  readonly #program: string;
   #process: ChildProcess | undefined;
   #stderr = '';
   url = '';
@@ -39,6 +40,7 @@ export class Sidecar {
     name: string,
     { key = agent.key, ca = path.join(agent.dir, 'tls/cert.pem'), scripts = ['**'], url }: SidecarOptions = {},
   ) {
+    this.#program = agent.program;
     this.dir = path.join(agent.dir, name);
     this.config = path.join(this.dir, 'agent.yaml');
     mkdirSync(this.dir, { mode: 0o700 });
@@ -52,7 +54,7 @@ export class Sidecar {
   }
 
   async start(): Promise<this> {
-    const child = spawn(process.execPath, [MAIN, 'front', '--config', this.config], {
+    const child = spawn(process.execPath, [this.#program, 'front', '--config', this.config], {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, ...AGENT_ENV },
     });

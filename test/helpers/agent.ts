@@ -48,6 +48,8 @@ export interface AgentOptions {
   env?: Record<string, string>;
   /** A command that executes its arguments: `serve` is started through it. */
   through?: string[];
+  /** What Node executes: the sources, if not the agent of an archive. */
+  program?: string;
 }
 
 /** A folder made by `init`, changed for tests: ports are chosen by the system, a changed script runs at once. */
@@ -57,11 +59,12 @@ export async function prepareAgent({
   examples = false,
   env = {},
   through = [],
+  program = MAIN,
 }: AgentOptions = {}): Promise<TestAgent> {
   installation ??= install();
   const dir = path.join(newFolder(), 'agent');
   cpSync(await installation, dir, { recursive: true, preserveTimestamps: true });
-  const agent = new TestAgent(dir, env, through);
+  const agent = new TestAgent(dir, env, through, program);
   if (!examples) for (const name of readdirSync(agent.scripts)) rmSync(path.join(agent.scripts, name), { recursive: true });
   agent.configure({ settle: '0ms', ...settings });
   if (keys.length > 0) {
@@ -117,6 +120,7 @@ export class TestAgent {
   readonly certificate: string;
   readonly #env: Record<string, string>;
   readonly #through: string[];
+  readonly program: string;
   #process: ChildProcess | undefined;
   #stdout = '';
   #stdoutEnd: Promise<unknown> = Promise.resolve();
@@ -125,10 +129,11 @@ export class TestAgent {
   /** Where it listens; empty while it does not. */
   urls: { wss: string; ws: string; http: string } = { wss: '', ws: '', http: '' };
 
-  constructor(dir: string, env: Record<string, string> = {}, through: string[] = []) {
+  constructor(dir: string, env: Record<string, string> = {}, through: string[] = [], program = MAIN) {
     this.dir = dir;
     this.#env = env;
     this.#through = through;
+    this.program = program;
     this.config = path.join(dir, 'agent.yaml');
     this.scripts = path.join(dir, 'scripts');
     this.state = path.join(dir, 'state');
@@ -190,7 +195,7 @@ export class TestAgent {
   /** Starts `serve` and waits for nothing. */
   launch(): ChildProcess {
     assert.ok(this.#process === undefined, 'the agent was started already');
-    const [file, ...args] = [...this.#through, process.execPath, MAIN, 'serve', '--config', this.config];
+    const [file, ...args] = [...this.#through, process.execPath, this.program, 'serve', '--config', this.config];
     const child = spawn(file, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...AGENT_ENV, ...this.#env },
@@ -329,6 +334,6 @@ export class TestAgent {
   }
 
   #parts(): number[] {
-    return processesNaming(this.config).filter((pid) => commandOf(pid).includes(MAIN) && isAlive(pid));
+    return processesNaming(this.config).filter((pid) => commandOf(pid).includes(this.program) && isAlive(pid));
   }
 }
