@@ -15,9 +15,14 @@
 # session_interrupted exit. All text is bytes, so ${#text} counts bytes, and no variable holds a NUL.
 LC_ALL=C
 
-# A file that was cut, while it was copied into the pod for instance, is never a success.
+# A file that was cut, while it was copied into the pod for instance, is never a success. One that a signal ends was not cut.
 CUT='this file is not complete; make a new stub'
-[[ ${BASH_SOURCE[0]:-$0} != "$0" ]] || trap 'printf "mediator: %s\n" "$CUT" >&2 && exit 78' EXIT
+[[ ${BASH_SOURCE[0]:-$0} != "$0" ]] || {
+  trap '(($? > 128)) || { printf "mediator: %s\n" "$CUT" >&2 && exit 78; }' EXIT
+  trap 'exit 129' HUP
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+}
 
 # Settings: `mediator-agent stub` fills them in. The environment overrides them; --help lists how.
 # >>> settings

@@ -97,3 +97,25 @@ ends() {
   done
   [ "$cut" -gt 50 ]
 }
+
+@test "a stub that a signal ends while bash has hardly begun to read it was not cut" {
+  local signal pid status
+  cd "$BATS_TEST_TMPDIR"
+  for signal in HUP:129 TERM:143; do
+    rm -f stub begun
+    mkfifo stub
+    bash stub 2>err 3>&- &
+    pid=$!
+    exec 5>stub
+    head -n 40 "$STUB" >&5
+    echo ': >begun' >&5
+    until [ -e begun ]; do :; done
+    kill -s "${signal%:*}" "$pid"
+    (trap '' PIPE && echo :) >&5 2>/dev/null || : # bash looks at its signals between two commands, if it is still there
+    exec 5>&-
+    status=0
+    wait "$pid" || status=$?
+    echo "$signal: $status: $(cat err)"
+    [ "$status:$(cat err)" = "${signal#*:}:" ]
+  done
+}
