@@ -1,11 +1,11 @@
 /** `mediator-agent simulate`: plays both hosts through a real stub. Everything that they can ask passes, and what is wrong is told. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { z } from 'zod';
 import { startAgent, type TestAgent } from '../helpers/agent.ts';
+import { temporaryFolder } from '../helpers/folder.ts';
 import { install, payload } from './stub.ts';
 
 const Line = z.strictObject({
@@ -301,18 +301,19 @@ suite('simulate', () => {
     assert.equal(code, 0, JSON.stringify(lines));
   });
 
-  test('for people: progress on stderr, a table and remarks on stdout, and no folder is left', async () => {
-    const before = readdirSync(tmpdir()).filter((name) => name.startsWith('mediator-simulate-')).length;
+  test('for people: progress on stderr, a table and remarks on stdout, and no folder is left', async (context) => {
+    const folder = temporaryFolder(context);
     const { code, stdout, stderr } = await agent.command(
       ['simulate', 'securechange'],
       ['--url', agent.urls.wss, '--script', 'fails', '--event', 'CLOSE'],
+      { env: { TMPDIR: folder } },
     );
     assert.equal(code, 1);
     assert.match(stderr, /^\[2\/3\] fails: CLOSE … failed, try 2 … .*FAIL, \d+ ms$/m);
     assert.match(stdout, /^FAIL +fails +CLOSE +5 +1 +\d+ ms +the trigger failed: exit code 1, 5 times; SecureChange gives up$/m);
     assert.match(stdout, /^ {2}no database$/m);
     assert.match(stdout, /^3 asked: 0 ok, 0 to look at, 0 that cannot be asked, 3 failed$/m);
-    assert.equal(readdirSync(tmpdir()).filter((name) => name.startsWith('mediator-simulate-')).length, before);
+    assert.deepEqual(readdirSync(folder), []);
     assert.ok(existsSync(state('fails', 'ledger')));
   });
 
