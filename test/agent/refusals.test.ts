@@ -123,11 +123,11 @@ suite('the history of what was refused', () => {
   });
   test('has nothing of strangers: a wrong secret, a key that does not exist, bytes that came twice', async () => {
     const before = await refused('--limit', '1000');
-    const nonce = newToken();
-    const call = await dial(agent, { nonce });
+    const used = { nonce: newToken(), time: Math.floor(Date.now() / 1000) }; // with another time they would be other bytes
+    const call = await dial(agent, used);
     call.destroy();
     const failures = [];
-    for (const options of [{ key: WRONG }, { key: { id: 'nobody', secret: WRONG.secret } }, { nonce }, { nonce, key: OLD }])
+    for (const options of [{ key: WRONG }, { key: { id: 'nobody', secret: WRONG.secret } }, used, { ...used, key: OLD }])
       failures.push((await refusalOf(agent, options)).failure);
     failures.push((await refusalOf(agent, { key: OLD })).failure);
     assert.deepEqual(failures, ['unauthorized', 'unauthorized', 'replayed', 'replayed', 'unauthorized']);
