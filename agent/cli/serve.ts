@@ -124,7 +124,7 @@ async function startSupervised(name: 'front' | 'runner', config: Config): Promis
   const watching = watch();
   return {
     line,
-    reload: () => part.reload(),
+    reload: () => void part.ready.then(() => part.reload()), // HUP would end one that is being loaded
     stop: async () => {
       stopping = true;
       part.stop();

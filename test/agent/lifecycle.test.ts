@@ -244,6 +244,14 @@ suite('a part of the agent that is killed', () => {
     await until('the end of the run', async () => (await agent.run(call.run ?? '')).outcome === 'exited');
     assert.equal(begun().length, 1);
   });
+  test('is started again, and a reload in the meantime reaches it once it is there', async () => {
+    const killed = agent.part('runner') ?? 0;
+    process.kill(killed, 'SIGKILL');
+    await until('another runner is being loaded', () => (agent.part('runner') ?? killed) !== killed);
+    assert.deepEqual(await agent.reload(), ['reloaded', 'reloaded']);
+    assert.doesNotMatch(agent.stderr, /signal 1\b/);
+    await restarted('runner', killed);
+  });
   test('is no part at all: where nobody reads the log any more, everything goes on', async () => {
     agent.closeLog();
     for (let count = 0; count < 3; count += 1) {
