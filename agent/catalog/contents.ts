@@ -38,6 +38,8 @@ export class Contents {
   /** What we may not read, an interpreter could not either. */
   #load(name: string, file: string, stats: BigIntStats): Content {
     const bytes = readBelow(file, name);
+    if (bytes.length === 0)
+      throw new Failure('unsettled-script', `${name} is empty, so that nothing was started; try again when it has been written`);
     const content = {
       fingerprint: fingerprintOf(stats),
       sha256: createHash('sha256').update(bytes).digest('hex'),
@@ -49,15 +51,17 @@ export class Contents {
 }
 
 /**
- * The stats of a file that was left alone for `settle` milliseconds, or whose fingerprint is the known one.
+ * The stats of a file that was left alone for `settle` milliseconds, or whose fingerprint is the known one. One whose size has changed and not its time is in
+ * the middle of a truncation: ext4 does the one before the other, and may wait for its journal in between.
  * @throws Failure `unsettled-script`, `no-such-script`
  */
 export async function settled(name: string, file: string, settle: number, known: string | undefined): Promise<BigIntStats> {
   let stats = stat(name, file);
   for (let tries = 0; tries < SETTLE_TRIES; tries += 1) {
     const age = Date.now() - Number(stats.ctimeMs);
-    if (fingerprintOf(stats) === known || age >= settle) return stats;
-    await delay(Math.min(settle, settle - age)); // a change time in the future counts as now
+    const torn = fingerprintOf(stats) !== known && known?.endsWith(`:${stats.ctimeNs}`) === true;
+    if (fingerprintOf(stats) === known || (age >= settle && !torn)) return stats;
+    await delay(torn ? settle : Math.min(settle, settle - age)); // a change time in the future counts as now
     const again = stat(name, file);
     if (fingerprintOf(again) === fingerprintOf(stats)) return again;
     stats = again;

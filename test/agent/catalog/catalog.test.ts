@@ -213,6 +213,12 @@ suite('the catalog', () => {
     writeFileSync(path.join(root, 'x.yaml'), 'description: x\ntimeout: 9s\n');
     assert.equal((await pending).manifest.timeout, 9000);
   });
+  test('never runs an empty script: it would be a success, and most likely it is being copied', async () => {
+    write('x.sh', '');
+    await fails('unsettled-script', 'x');
+    write('x.sh');
+    await catalog.resolve('x');
+  });
   test('refuses a script that does not come to rest', async () => {
     catalog = open(200); // a machine that stands still for so long would let the file come to rest
     const file = write('x.sh', '');
