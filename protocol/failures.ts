@@ -44,7 +44,7 @@ export const FAILURES = {
   'outside-folder': { exit: 126, meaning: 'a symbolic link leads out of the scripts folder' },
   'unsafe-script': { exit: 126, meaning: 'the script or a folder above it is writable by others than its owner, or owned by a stranger' },
   'unapproved-script': { exit: 126, meaning: 'the agent demands approvals, and the script or its manifest is new or has changed' },
-  'unsettled-script': { exit: 75, meaning: 'the script is being written at this moment' },
+  'unsettled-script': { exit: 75, meaning: 'the script is being written at this moment, or is empty' },
   'missing-interpreter': { exit: 126, meaning: 'the interpreter of the script does not exist on the host' },
   'broken-manifest': { exit: 126, meaning: "the script's manifest has an error; the message names file, line and field" },
   'cannot-start': { exit: 126, meaning: 'the system would not start the script' },
