@@ -59,11 +59,13 @@ export async function settled(name: string, file: string, settle: number, known:
   let stats = stat(name, file);
   for (let tries = 0; tries < SETTLE_TRIES; tries += 1) {
     const age = Date.now() - Number(stats.ctimeMs);
-    const torn = fingerprintOf(stats) !== known && known?.endsWith(`:${stats.ctimeNs}`) === true;
-    if (fingerprintOf(stats) === known || (age >= settle && !torn)) return stats;
+    const fingerprint = fingerprintOf(stats);
+    if (fingerprint === known) return stats;
+    const torn = known?.endsWith(`:${stats.ctimeNs}`) === true;
+    if (age >= settle && !torn) return stats;
     await delay(torn ? settle : Math.min(settle, settle - age)); // a change time in the future counts as now
     const again = stat(name, file);
-    if (fingerprintOf(again) === fingerprintOf(stats)) return again;
+    if (fingerprintOf(again) === fingerprint) return again;
     stats = again;
   }
   throw new Failure('unsettled-script', `${name} is being written at this moment; try again when the copy is complete`);

@@ -1,5 +1,5 @@
 /** What can be found out about scripts and tasks from files alone: a part of `check`, which `doctor` shares. */
-import { realpathSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import { Failure } from '../../protocol/failures.ts';
 import { openCatalog, type Catalog } from '../catalog/catalog.ts';
@@ -48,7 +48,7 @@ export function inspectScripts(config: Config): Promise<Finding[]> {
 
 async function inspectTasks(catalog: Catalog, config: Config): Promise<Finding[]> {
   const saidAlready = (): void => undefined;
-  const entries = readTasks(catalog.root, (file) => checkTrust(realpathSync(catalog.root), file), saidAlready);
+  const entries = readTasks(catalog.root, checkTrust, saidAlready);
   return Promise.all(
     entries.map(async ({ file, task, problem }) => {
       const fault = task === undefined || problem !== '' ? problem : await faultOf(task, catalog, config);

@@ -64,7 +64,7 @@ function look(absolute: string, folder: string) {
 /** Undefined if it is not there. @param name what messages call it. @throws Failure `cannot-start` for one in a folder that we may not enter */
 export function statBelow(file: string, name: string): Stats | undefined {
   try {
-    return readable(file, name, (it) => statSync(it));
+    return readable(file, name, (it) => statSync(it, { throwIfNoEntry: false }));
   } catch (error) {
     if (error instanceof Failure) throw error;
     return undefined; // also a name that is too long with one of the extensions, and a link to itself

@@ -1,5 +1,4 @@
 /** An invocation without a script is an event: every enabled task of its trigger runs, and the host gets one answer. */
-import { realpathSync } from 'node:fs';
 import { monotonicFactory } from 'ulid';
 import { LIMITS } from '../../protocol/constants.ts';
 import { EXIT_CANCELLED } from '../../protocol/outcomes.ts';
@@ -57,9 +56,7 @@ export class Events {
 
   #tasksFor({ event, task: only }: Invocation): Task[] {
     const { config, log } = this.#parts;
-    const entries = readTasks(config.scripts, (file) => {
-      checkTrust(realpathSync(config.scripts), file);
-    });
+    const entries = readTasks(config.scripts, checkTrust);
     for (const { file, problem } of entries) if (problem !== '') log.warn({ file, reason: problem }, 'task file cannot be used');
     const usable = entries.flatMap(({ task, problem }) => (task === undefined || problem !== '' ? [] : [task]));
     if (only === undefined) return usable.filter(({ enabled, trigger }) => enabled && trigger === event);

@@ -1,5 +1,4 @@
 /** Runs and tasks as listings show them. */
-import { realpathSync } from 'node:fs';
 import { checkTrust } from '../catalog/trust.ts';
 import type { JournalRow } from '../journal/row.ts';
 import { isOrderKnown } from '../keeper/order-file.ts';
@@ -88,9 +87,7 @@ export function describeRun(row: JournalRow, folder: string, mask: (text: string
 }
 
 export function listTasks(root: string): TaskSummary[] {
-  const entries = readTasks(root, (file) => {
-    checkTrust(realpathSync(root), file);
-  });
+  const entries = readTasks(root, checkTrust);
   return entries.map(({ file, task, problem }) => {
     if (task === undefined) return { ...NO_TASK, file, problem };
     const { name, trigger, enabled, description, tags, 'fail-open': failOpen, 'custom-data': customData } = task;

@@ -19,18 +19,22 @@ export interface TaskEntry {
 
 /**
  * All task files, sorted by path. Two tasks of one name are both out of order.
- * @param checkTrust throws if others than their owner can write a file
+ * @param checkTrust throws if others than their owner can write a file or a folder on the way to it; of both, it gets the real paths
  * @throws Failure `cannot-start` for a folder that we may not read, where nobody else is told: a task in it would be passed over
  */
-export function readTasks(root: string, checkTrust: (file: string) => void, onUnreadable?: OnUnreadable): TaskEntry[] {
+export function readTasks(root: string, checkTrust: CheckTrust, onUnreadable?: OnUnreadable): TaskEntry[] {
   const files = filesBelow(root, onUnreadable).filter((name) => FILE.test(name));
-  const entries = files.map((file) => readTask(path.join(root, file), file, checkTrust));
+  if (files.length === 0) return [];
+  const real = realpathSync(root);
+  const entries = files.map((file) => readTask(path.join(root, file), file, (absolute) => checkTrust(real, absolute)));
   return entries.map((entry) => {
     const twins = entries.filter(({ task }) => task !== undefined && task.name === entry.task?.name);
     if (entry.task === undefined || twins.length < 2) return entry;
     return { ...entry, problem: `${twins.map(({ file }) => file).join(' and ')} have the same name, "${entry.task.name}"; rename one` };
   });
 }
+
+type CheckTrust = (root: string, file: string) => void;
 
 function readTask(absolute: string, file: string, checkTrust: (file: string) => void): TaskEntry {
   try {
