@@ -79,6 +79,7 @@ async function report(name: string, catalog: Catalog, log: Logger): Promise<void
     log.info({ script, sha256 }, 'script changed and is ready');
   } catch (error) {
     const { code, message } = Failure.from(error);
+    if (faultOf(catalog) !== undefined) return; // of no script in particular: watchFolder says it
     if (code === 'no-such-script' || code === 'invalid-name') log.info({ script: name }, 'no script answers to this name any more');
     else log.warn({ script: name, code, reason: message }, 'script changed and cannot run');
   }

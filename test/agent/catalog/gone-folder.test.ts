@@ -79,6 +79,7 @@ suite('while the scripts folder is gone,', () => {
     });
     await until('the log says that it is back', () => said(back) > before);
     assert.deepEqual([said(gone), said(back)], [before + 1, before + 1]);
+    assert.equal(said(/^script changed and cannot run/), 0, 'not of every script');
   });
   test('an empty folder in its place has no such script, and a file is as good as nothing', async () => {
     await whileGone(async () => {
